@@ -1,0 +1,30 @@
+"""Two's-complement words."""
+
+import numpy as np
+
+__all__ = ["saturate", "signed_bits", "signed_range", "unsigned_bits"]
+
+
+def signed_range(bits: int) -> tuple[int, int]:
+    """Return the lowest and the highest value of a signed word, ``-2**(bits-1)`` and ``2**(bits-1) - 1``."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def signed_bits(lowest: int, highest: int) -> int:
+    """Return the width of the smallest signed word that holds every value from `lowest` to `highest`."""
+    if lowest > highest:
+        raise ValueError(f"Lowest value must not be above the highest, not {lowest} above {highest}")
+    return max(int(lowest if lowest >= 0 else ~lowest).bit_length(), int(highest if highest >= 0 else ~highest).bit_length()) + 1
+
+
+def unsigned_bits(highest: int) -> int:
+    """Return the width of the smallest unsigned word that holds 0 to `highest`; at least 1."""
+    if highest < 0:
+        raise ValueError(f"Highest value must not be negative, not {highest}")
+    return max(1, int(highest).bit_length())
+
+
+def saturate(values: np.ndarray, bits: int) -> np.ndarray:
+    """Clip integers to the range of a signed word of `bits` bits."""
+    lowest, highest = signed_range(bits)
+    return np.clip(values, lowest, highest)

@@ -1,0 +1,271 @@
+"""The arithmetic of a spiking neuron: every choice a named field.
+
+With ``I`` the exact current of the timestep (weighted sum shifted left by ``frac``, plus ``bias``),
+``D`` the decay and ``clip`` the overflow rule:
+
+    immediate   u = clip(D(v) + I);  s = u >= T;  v' = u, or when s: 0, V, u - S     (zero, value, subtract)
+    next        r = v >= T
+                subtract   v' = clip(D(v) + I - S*r)
+                zero       v' = clip(D(0 if r else v) + I)       input_on_reset = keep
+                           v' = 0 if r else clip(D(v) + I)       input_on_reset = drop
+                value      the same with V in the place of 0
+                s = v' >= T
+    synapse     c' = clip(Dc(c) + I), and c' takes the place of I above
+
+``reset = none`` never changes the state; the spike is still ``v' >= T``. Shifts are arithmetic
+(floor). ``S*r`` is subtracted before the one saturation of the timestep.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+
+from snnhw.fixed import signed_bits, signed_range
+
+__all__ = ["Decay", "NeuronSpec", "as_integers"]
+
+MAX_STATE_BITS = 32
+MAX_FACTOR_BITS = 16
+
+
+def as_integers(values: object, what: str) -> np.ndarray:
+    """Return a read-only int64 copy of `values`; refuse what is not integral.
+
+    Parameters
+    ----------
+    values : array-like
+        Integers, or floats that hold integral finite values.
+    what : str
+        Name of the thing, for the error message.
+    """
+    array = np.asarray(values)
+    if array.dtype == bool or array.dtype.kind not in "iuf":
+        raise TypeError(f"{what} must be integers, not {array.dtype}")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise ValueError(f"{what} must be finite, not {array[~np.isfinite(array)].flat[0]}")
+        if (array != np.floor(array)).any():
+            raise ValueError(f"{what} must be integers, not {array[array != np.floor(array)].flat[0]}")
+    result = array.astype(np.int64)
+    result.setflags(write=False)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Decay:
+    """Leak of a state: ``v``, ``v - (v >> shift)`` or ``(v * factor) >> shift``.
+
+    Parameters
+    ----------
+    kind : str
+        ``"one"`` (no leak), ``"shift"`` or ``"mul"``.
+    shift : int
+        Amount of the arithmetic right shift. 0 for ``"one"``.
+    factor : int array, () or (neurons,)
+        Multiplier of ``"mul"``, 0 to ``2**shift``; one for all neurons or one for each.
+    """
+
+    kind: Literal["one", "shift", "mul"] = "one"
+    shift: int = 0
+    factor: np.ndarray | int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("one", "shift", "mul"):
+            raise ValueError(f"Decay kind must be one, shift or mul, not {self.kind!r}")
+        limit = {"one": 0, "shift": MAX_STATE_BITS, "mul": MAX_FACTOR_BITS}[self.kind]
+        if not isinstance(self.shift, int) or isinstance(self.shift, bool):
+            raise TypeError(f"Decay shift must be an integer, not {self.shift!r}")
+        if not (self.kind != "one") <= self.shift <= limit:
+            raise ValueError(f"Decay shift of {self.kind!r} must be between {int(self.kind != 'one')} and {limit}, not {self.shift}")
+        if (self.factor is not None) != (self.kind == "mul"):
+            raise ValueError("Decay factor must be given for 'mul' and for nothing else")
+        if self.factor is not None:
+            factor = as_integers(self.factor, "Decay factor")
+            if factor.ndim > 1:
+                raise ValueError(f"Decay factor must be one value or one for each neuron, not shape {factor.shape}")
+            if factor.size == 0 or factor.min() < 0 or factor.max() > 1 << self.shift:
+                raise ValueError(f"Decay factor must be between 0 and {1 << self.shift}")
+            object.__setattr__(self, "factor", factor)
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        """Return the decayed state; `state` is int64, (..., neurons)."""
+        if self.kind == "one":
+            return state
+        if self.kind == "shift":
+            return state - (state >> self.shift)
+        return (state * self.factor) >> self.shift
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decay):
+            return NotImplemented
+        return (self.kind, self.shift) == (other.kind, other.shift) and _same(self.factor, other.factor)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.shift))
+
+    def __str__(self) -> str:
+        if self.kind == "one":
+            return "v"
+        if self.kind == "shift":
+            return f"v - (v >> {self.shift})"
+        return f"(v * {_brief(self.factor)}) >> {self.shift}"
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronSpec:
+    """Arithmetic of one population of neurons. The module docstring has the formulas.
+
+    Arrays are int64 and hold one value for all neurons, shape (), or one for each, (neurons,).
+
+    Parameters
+    ----------
+    threshold : int array
+        ``T``: the neuron fires when its state is at or above it. State units.
+    decay : Decay
+        Leak of the membrane.
+    reset : str
+        ``"none"``, ``"zero"``, ``"value"`` or ``"subtract"``.
+    reset_amount : int array
+        ``S`` of ``"subtract"``, ``V`` of ``"value"``, 0 otherwise. State units.
+    reset_time : str
+        ``"immediate"``, or ``"next"``: one timestep later, from ``v >= T`` of the stored state.
+    input_on_reset : str
+        ``"keep"`` or ``"drop"`` the current of the timestep in which a ``next`` reset to zero or to a value happens.
+    overflow : str
+        ``"exact"`` (the plan proves that the state fits in `bits`) or ``"saturate"`` (once per timestep).
+    bits : int
+        Width of the signed state.
+    frac : int
+        Fractional bits of the state below the least significant bit of the weights.
+    bias : int array
+        Current added every timestep. State units.
+    start : int
+        Initial state.
+    clear : str
+        ``"sample"``: back to `start` at the end of a sample; ``"never"``.
+    synapse : Decay or None
+        Leak of a second state between the weighted sum and the membrane (CuBa).
+    """
+
+    threshold: np.ndarray | int
+    decay: Decay = Decay()
+    reset: Literal["none", "zero", "value", "subtract"] = "zero"
+    reset_amount: np.ndarray | int = 0
+    reset_time: Literal["immediate", "next"] = "immediate"
+    input_on_reset: Literal["keep", "drop"] = "keep"
+    overflow: Literal["exact", "saturate"] = "saturate"
+    bits: int = 16
+    frac: int = 0
+    bias: np.ndarray | int = 0
+    start: int = 0
+    clear: Literal["sample", "never"] = "sample"
+    synapse: Decay | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"Neuron {name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {getattr(self, name)!r}")
+        for name, lowest, highest in (("bits", 2, MAX_STATE_BITS), ("frac", 0, MAX_STATE_BITS - 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"Neuron {name} must be an integer, not {value!r}")
+            if not lowest <= value <= highest:
+                raise ValueError(f"Neuron {name} must be between {lowest} and {highest}, not {value}")
+        if not isinstance(self.decay, Decay):
+            raise TypeError(f"Neuron decay must be a Decay, not {self.decay!r}")
+        if self.synapse is not None and not isinstance(self.synapse, Decay):
+            raise TypeError(f"Neuron synapse must be a Decay or None, not {self.synapse!r}")
+        for name in ("threshold", "reset_amount", "bias"):
+            array = as_integers(getattr(self, name), f"Neuron {name}")
+            if array.ndim > 1 or array.size == 0:
+                raise ValueError(f"Neuron {name} must be one value or one for each neuron, not shape {array.shape}")
+            object.__setattr__(self, name, array)
+        if not isinstance(self.start, int) or isinstance(self.start, bool):
+            raise TypeError(f"Neuron start must be an integer, not {self.start!r}")
+        lowest, highest = signed_range(self.bits)
+        for name in ("threshold", "start") + (("reset_amount",) if self.reset == "value" else ()):
+            values = np.asarray(getattr(self, name))
+            if values.min() < lowest or values.max() > highest:
+                raise ValueError(f"Neuron {name} must fit in the {self.bits}-bit state ({lowest}..{highest}), "
+                                 f"not {_outside(values, lowest, highest)}")
+        for name in ("bias", "reset_amount"):
+            values = np.asarray(getattr(self, name))
+            if signed_bits(int(values.min()), int(values.max())) > MAX_STATE_BITS:
+                raise ValueError(f"Neuron {name} must fit in {MAX_STATE_BITS} bits, not {values.max()}")
+        if self.reset == "subtract" and np.min(self.reset_amount) < 0:
+            raise ValueError(f"Neuron reset_amount of subtract must not be negative, not {np.min(self.reset_amount)}")
+        if self.reset == "subtract" and self.reset_time == "immediate":
+            after = np.asarray(self.threshold) - np.asarray(self.reset_amount)
+            if after.size and after.min() < lowest:
+                raise ValueError(f"Neuron threshold less reset_amount must fit in the {self.bits}-bit state ({lowest}..{highest}), "
+                                 f"not {after.min()}")
+        if self.reset in ("none", "zero") and np.any(self.reset_amount):
+            raise ValueError(f"Neuron reset_amount must be 0 for reset {self.reset!r}")
+        if self.input_on_reset == "drop" and (self.reset_time != "next" or self.reset not in ("zero", "value")):
+            raise ValueError("Neuron input_on_reset must be keep unless a reset to zero or to a value happens at the next timestep")
+
+    @property
+    def per_neuron(self) -> tuple[str, ...]:
+        """Names of the parameters that differ between neurons: of threshold, reset_amount, bias, factor."""
+        arrays = {"threshold": self.threshold, "reset_amount": self.reset_amount, "bias": self.bias, "factor": self.decay.factor}
+        return tuple(name for name, array in arrays.items() if array is not None and np.ndim(array) == 1)
+
+    def check(self, neurons: int) -> list[str]:
+        """Return what does not fit a population of `neurons` neurons."""
+        arrays = {"threshold": self.threshold, "reset_amount": self.reset_amount, "bias": self.bias,
+                  "decay factor": self.decay.factor, "synapse factor": self.synapse.factor if self.synapse else None}
+        return [f"{name} must be one value or {neurons} values, not {np.size(array)}"
+                for name, array in arrays.items() if array is not None and np.ndim(array) == 1 and np.size(array) != neurons]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NeuronSpec):
+            return NotImplemented
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.decay, self.reset, self.reset_time, self.bits, self.frac))
+
+    def __str__(self) -> str:
+        reset = {"none": "none", "zero": "zero", "value": f"value {_brief(self.reset_amount)}",
+                 "subtract": f"subtract {_brief(self.reset_amount)}"}[self.reset]
+        parts = [f"decay {self.decay}", f"fire v >= {_brief(self.threshold)}", f"reset {reset} {self.reset_time}"]
+        if self.input_on_reset == "drop":
+            parts.append("input on reset dropped")
+        parts.append(f"state {self.bits} bits, {self.frac} fractional, {self.overflow}")
+        if np.any(self.bias):
+            parts.append(f"bias {_brief(self.bias)}")
+        if self.start:
+            parts.append(f"start {self.start}")
+        if self.clear != "sample":
+            parts.append("never cleared")
+        if self.synapse is not None:
+            parts.append(f"synapse {self.synapse}")
+        return ", ".join(parts)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "reset": ("none", "zero", "value", "subtract"),
+    "reset_time": ("immediate", "next"),
+    "input_on_reset": ("keep", "drop"),
+    "overflow": ("exact", "saturate"),
+    "clear": ("sample", "never"),
+}
+
+
+def _same(left: object, right: object) -> bool:
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return isinstance(left, np.ndarray) and isinstance(right, np.ndarray) and np.array_equal(left, right)
+    return left == right
+
+
+def _outside(values: np.ndarray, lowest: int, highest: int) -> int:
+    flat = values.reshape(-1)
+    return int(flat[(flat < lowest) | (flat > highest)][0])
+
+
+def _brief(values: object) -> str:
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return str(int(array))
+    return f"[{array.min()}..{array.max()}]"

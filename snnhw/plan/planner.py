@@ -1,0 +1,83 @@
+"""Decide how a graph is computed."""
+
+from collections.abc import Mapping
+
+from snnhw.errors import UsageError, raise_problems
+from snnhw.ir import Graph, Linear, Neuron
+from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.ranges import state_ranges
+
+__all__ = ["DEFAULT_LANES", "make_plan"]
+
+DEFAULT_LANES = 16
+MAX_LANES = 256
+EXPECTED_RATE = 0.1  # spikes per neuron and timestep; only balances the lanes of the layers, never enters a result
+
+
+def _cycles(inputs: int, outputs: int, lanes: int) -> float:
+    """Return the expected cycles of a timestep: tiles times events, but not less than the serial finaliser."""
+    return max(-(-outputs // lanes) * max(1.0, EXPECTED_RATE * inputs), outputs)
+
+
+def _balance(sizes: list[tuple[int, int]], lanes: int) -> list[int]:
+    """Give the slowest layer `lanes` lanes, and every other the fewest that keep it from being the slowest."""
+    slowest = max(_cycles(inputs, outputs, min(lanes, outputs)) for inputs, outputs in sizes)
+    return [next(count for count in range(1, min(lanes, outputs) + 1)
+                 if count == min(lanes, outputs) or _cycles(inputs, outputs, count) <= slowest) for inputs, outputs in sizes]
+
+
+def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False) -> Plan:
+    """Plan one core for each layer of `graph`.
+
+    Parameters
+    ----------
+    graph : Graph
+        A chain of weighted sums and neurons.
+    lanes : int or mapping of str to int
+        Lanes of the slowest layer, the others being balanced against it; or the lanes of each layer of
+        neurons, by name. More lanes than neurons are never built.
+    load_weights : bool
+        Write the weights through a stream at start-up, for memories that a bitstream cannot initialise.
+
+    Raises
+    ------
+    NetworkError
+        Something in the network has no hardware here.
+    """
+    problems = []
+    previous = graph.input.name
+    for linear, neuron in graph.layers:
+        if linear.inputs != (previous,):
+            problems.append(f"layer {linear.name!r} ({linear.title}): input must be {previous!r}, the layer before it, not {linear.inputs[0]!r}; "
+                            f"only chains are planned")
+        if neuron.spec.synapse is not None:
+            problems.append(f"layer {neuron.name!r} (Neuron): synapse state must be none, not {neuron.spec.synapse}; "
+                            f"the nearest planned neuron is LIF")
+        previous = neuron.name
+    paired = {node.name for pair in graph.layers for node in pair}
+    for node in graph.nodes:
+        if isinstance(node, Linear | Neuron) and node.name not in paired:
+            problems.append(f"layer {node.name!r} ({node.title}): a weighted sum must drive one layer of neurons, and neurons need one")
+    if not problems and graph.nodes[-1].inputs != (previous,):
+        problems.append(f"layer {graph.nodes[-1].name!r} (Readout): input must be the last layer {previous!r}, not {graph.nodes[-1].inputs[0]!r}")
+    raise_problems(problems)
+
+    sizes = [(linear.sources, linear.outputs) for linear, _ in graph.layers]
+    names = [neuron.name for _, neuron in graph.layers]
+    if isinstance(lanes, int):
+        if not 1 <= lanes <= MAX_LANES:
+            raise UsageError(f"lanes must be between 1 and {MAX_LANES}, not {lanes}")
+        counts = _balance(sizes, lanes)
+    else:
+        unknown = sorted(set(lanes) - set(names))
+        if unknown:
+            raise UsageError(f"lanes name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
+        for name, count in lanes.items():
+            if not 1 <= count <= MAX_LANES:
+                raise UsageError(f"lanes of layer {name!r} must be between 1 and {MAX_LANES}, not {count}")
+        counts = [min(lanes.get(name, DEFAULT_LANES), outputs) for name, (_, outputs) in zip(names, sizes, strict=True)]
+    layers = []
+    for index, ((linear, neuron), count) in enumerate(zip(graph.layers, counts, strict=True)):
+        current, update, state = state_ranges(linear, neuron, graph.timesteps)
+        layers.append(LayerPlan(index, linear, neuron, count, current, update, state, load_weights))
+    return Plan(graph, tuple(layers))
