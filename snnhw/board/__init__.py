@@ -1,0 +1,5 @@
+"""Boards: what each has, and how a host talks to the core on one."""
+
+from snnhw.board.model import Board, Budget, Pins, Platform, RamBlock, Resource, board_names, load_board
+
+__all__ = ["Board", "Budget", "Pins", "Platform", "RamBlock", "Resource", "board_names", "load_board"]
