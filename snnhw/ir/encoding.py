@@ -1,10 +1,11 @@
 """How small integers become spikes, defined on integers so that software and hardware agree.
 
-With ``x`` the value of an input, 0 to ``levels``, and ``h(i)``, ``h(t, i)`` hashes of the seed:
+With ``x`` the value of input ``i``, 0 to ``levels``, and ``mix`` a hash of 32 bits to 32 bits:
 
+    h(i)         mix(i + mix(seed))
     events       the input already is spikes
-    accumulate   spike at t when  (h(i) + x*(t+1)) // levels  is above  (h(i) + x*t) // levels
-    rate         spike at t when  h(t, i) < x            (h below levels, the same for every sample)
+    accumulate   spike at t when  (p + x*(t+1)) // levels > (p + x*t) // levels,   p = h(i) mod levels
+    rate         spike at t when  mix(h(i) + 0x27D4EB2F*t) mod levels < x,         the same for every sample
 """
 
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ import numpy as np
 __all__ = ["Encoding"]
 
 KINDS = ("events", "accumulate", "rate")
+MAX_LEVELS = 65535
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Return 32 well-mixed bits of each 32-bit value: three rounds of multiply and xor-shift."""
-    mixed = values.astype(np.uint64) & 0xFFFFFFFF
+def _mix(values: np.ndarray | np.uint64) -> np.ndarray:
+    """Return 32 well-mixed bits of each value modulo 2**32: three rounds of multiply and xor-shift, a bijection."""
+    mixed = np.asarray(values, np.uint64) & np.uint64(0xFFFFFFFF)
     for factor, shift in ((0x9E3779B1, 15), (0x85EBCA77, 13), (0xC2B2AE3D, 16)):
         mixed = (mixed * np.uint64(factor)) & np.uint64(0xFFFFFFFF)
         mixed = mixed ^ (mixed >> np.uint64(shift))
@@ -45,14 +47,16 @@ class Encoding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ValueError(f"Encoding kind must be events, accumulate or rate, not {self.kind!r}")
-        if not isinstance(self.levels, int) or not 1 <= self.levels <= 65535:
-            raise ValueError(f"Encoding levels must be an integer between 1 and 65535, not {self.levels!r}")
+        for name, lowest, highest in (("levels", 1, MAX_LEVELS), ("seed", 0, (1 << 32) - 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"Encoding {name} must be an integer, not {value!r}")
+            if not lowest <= value <= highest:
+                raise ValueError(f"Encoding {name} must be between {lowest} and {highest}, not {value}")
         if self.kind == "events" and self.levels != 1:
             raise ValueError(f"Encoding levels of events must be 1, not {self.levels}")
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 32:
-            raise ValueError(f"Encoding seed must be between 0 and {2**32 - 1}, not {self.seed!r}")
 
     def __call__(self, values: np.ndarray, timesteps: int) -> np.ndarray:
         """Encode values to spikes.
@@ -69,6 +73,8 @@ class Encoding:
         bool array, (samples, timesteps, inputs)
         """
         values = np.asarray(values)
+        if values.dtype.kind not in "biu":
+            raise TypeError(f"Input values must be integers, not {values.dtype}")
         if values.size and (values.min() < 0 or values.max() > self.levels):
             raise ValueError(f"Input values must be between 0 and {self.levels}, not {values.min()} to {values.max()}")
         if self.kind == "events":
@@ -79,11 +85,11 @@ class Encoding:
             raise ValueError(f"Input values must have shape (samples, inputs), not {values.shape}")
         values = values.astype(np.int64)[:, None, :]
         time = np.arange(timesteps, dtype=np.int64)[None, :, None]
-        index = np.arange(values.shape[2], dtype=np.int64)
+        hashed = _mix(np.arange(values.shape[2], dtype=np.uint64) + _mix(np.uint64(self.seed)))
         if self.kind == "accumulate":
-            phase = (_mix(index + (self.seed << 12)) % np.uint64(self.levels)).astype(np.int64)
+            phase = (hashed % np.uint64(self.levels)).astype(np.int64)
             return (phase + values * (time + 1)) // self.levels > (phase + values * time) // self.levels
-        noise = _mix(_mix(index + (self.seed << 12))[None, None, :] + time.astype(np.uint64) * np.uint64(0x27D4EB2F))
+        noise = _mix(hashed + time.astype(np.uint64) * np.uint64(0x27D4EB2F))
         return (noise % np.uint64(self.levels)).astype(np.int64) < values
 
     def __str__(self) -> str:

@@ -1,7 +1,8 @@
 """The graph file: one safetensors file whose header holds the structure as JSON.
 
 Version 1. Metadata key ``snnhw`` holds ``{"format": "snnhw-graph", "version": 1, "name", "timesteps",
-"meta", "nodes"}``; an array field of a node is ``{"tensor": name}`` and lies in the same file.
+"meta", "nodes"}``; a node holds its kind and every field. An array field is ``{"tensor": name}`` and lies
+in the same file, each tensor used once; a compound field is ``{"record": kind, ...}`` with its fields.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snnhw.errors import FileError, NetworkError
+from snnhw.errors import FileError
 from snnhw.files import read_tensors, write_tensors
 from snnhw.ir.encoding import Encoding
 from snnhw.ir.graph import Graph
@@ -21,6 +22,7 @@ from snnhw.ir.nodes import Input, Linear, Neuron, Node, Readout
 __all__ = ["load_graph", "save_graph"]
 
 FORMAT, VERSION = "snnhw-graph", 1
+MAX_GRAPH_BYTES = 64 << 20  # 8-bit weights become 64-bit words in memory: half a GiB at most
 NODES: dict[str, type[Node]] = {kind.__name__: kind for kind in (Input, Linear, Neuron, Readout)}
 RECORDS: dict[str, type] = {kind.__name__: kind for kind in (Encoding, Decay, NeuronSpec)}
 
@@ -54,6 +56,8 @@ def save_graph(graph: Graph, path: Path) -> None:
     for index, node in enumerate(graph.nodes):
         nodes.append({"node": type(node).__name__} | {
             item.name: _encode(getattr(node, item.name), f"{index:04d}.{item.name}", tensors) for item in fields(node)})
+    if (size := sum(tensor.nbytes for tensor in tensors.values())) > MAX_GRAPH_BYTES - (1 << 20):
+        raise FileError(f"graph file {str(path)!r} must be at most {MAX_GRAPH_BYTES} bytes, not {size} and a header")
     text = json.dumps({"format": FORMAT, "version": VERSION, "name": graph.name, "timesteps": graph.timesteps,
                        "meta": dict(graph.meta), "nodes": nodes}, ensure_ascii=True, allow_nan=False)
     write_tensors(Path(path), tensors, {"snnhw": text})
@@ -63,33 +67,73 @@ class _Malformed(Exception):
     """The file does not follow the format; the message says where."""
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _Malformed("its header has a key twice")
+    return result
+
+
+def _only(content: object, names: set[str], where: str) -> dict[str, Any]:
+    """Return `content` if it is a JSON object with exactly these keys."""
+    if not isinstance(content, dict):
+        raise _Malformed(f"{where} must be an object, not {content!r}")
+    if missing := names - set(content):
+        raise _Malformed(f"{where} has no field {min(missing)!r}")
+    if unknown := set(content) - names:
+        raise _Malformed(f"{where} has an unknown field {min(unknown)!r}")
+    return content
+
+
 def _decode(value: Any, tensors: dict[str, np.ndarray], where: str) -> Any:
-    if isinstance(value, list):
-        if not all(isinstance(item, str | int) for item in value):
-            raise _Malformed(f"{where} must be a list of names or sizes")
-        return tuple(value)
+    if isinstance(value, dict) and set(value) == {"tensor"}:
+        name = value["tensor"]
+        if not isinstance(name, str) or name not in tensors:
+            raise _Malformed(f"{where} must name a tensor that is in the file and not used before, not {name!r}")
+        return tensors.pop(name)
     if isinstance(value, dict):
-        if set(value) == {"tensor"}:
-            if value["tensor"] not in tensors:
-                raise _Malformed(f"{where} names a tensor that is not in the file")
-            return tensors[value["tensor"]]
-        kind = RECORDS.get(value.get("record", ""))
-        if kind is None:
-            raise _Malformed(f"{where} must be a known record, not {value.get('record')!r}")
-        return _build(kind, {name: item for name, item in value.items() if name != "record"}, tensors, where)
-    if value is None or isinstance(value, str | int):
+        kind = value.get("record")
+        if not isinstance(kind, str) or kind not in RECORDS:
+            raise _Malformed(f"{where} must be a record of {', '.join(RECORDS)}, not {kind!r}")
+        return _build(RECORDS[kind], "record", value, tensors, where)
+    if isinstance(value, list) and all(type(item) in (str, int) for item in value):
+        return tuple(value)
+    if value is None or type(value) in (str, int):
         return value
-    raise _Malformed(f"{where} must be text or an integer, not {value!r}")
+    raise _Malformed(f"{where} must be text, an integer or a list of them, not {value!r}")
 
 
-def _build(kind: type, values: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> Any:
-    unknown = set(values) - {item.name for item in fields(kind)}
-    if unknown:
-        raise _Malformed(f"{where} has an unknown field {sorted(unknown)[0]!r}")
+def _build(kind: type, tag: str, content: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> Any:
+    """Construct the object whose kind stands under `tag` and whose fields stand beside it."""
+    _only(content, {tag} | {item.name for item in fields(kind)}, where)
+    values = {item.name: _decode(content[item.name], tensors, f"{where} {item.name}") for item in fields(kind)}
     try:
-        return kind(**{name: _decode(value, tensors, f"{where}.{name}") for name, value in values.items()})
+        return kind(**values)
     except (TypeError, ValueError) as error:
         raise _Malformed(f"{where}: {error}") from None
+
+
+def _parse(text: str, tensors: dict[str, np.ndarray]) -> Graph:
+    content = json.loads(text, object_pairs_hook=_unique)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _Malformed("it is not a graph")
+    if type(content.get("version")) is not int or content["version"] != VERSION:
+        raise _Malformed(f"its format version must be {VERSION}, not {content.get('version')!r}")
+    _only(content, {"format", "version", "name", "timesteps", "meta", "nodes"}, "its header")
+    if not isinstance(content["nodes"], list) or not isinstance(content["meta"], dict):
+        raise _Malformed("its nodes must be a list and its meta an object")
+    nodes = []
+    for index, item in enumerate(content["nodes"]):
+        kind = item.get("node") if isinstance(item, dict) else None
+        if not isinstance(kind, str) or kind not in NODES:
+            raise _Malformed(f"node {index} must be one of {', '.join(NODES)}, not {kind!r}")
+        nodes.append(_build(NODES[kind], "node", item, tensors, f"node {index}"))
+    if tensors:
+        raise _Malformed(f"tensor {min(tensors)!r} is not used")
+    try:
+        return Graph(content["name"], tuple(nodes), content["timesteps"], content["meta"])
+    except (TypeError, ValueError) as error:
+        raise _Malformed(str(error)) from None
 
 
 def load_graph(path: Path) -> Graph:
@@ -105,36 +149,15 @@ def load_graph(path: Path) -> Graph:
         The file is well formed and describes a network that does not verify.
     """
     path = Path(path)
-    tensors, metadata = read_tensors(path, "graph file")
-    if any(array.dtype.kind not in "iu" for array in tensors.values()):
-        raise FileError(f"graph file {str(path)!r} must hold integer tensors only")
+    tensors, metadata = read_tensors(path, "graph file", MAX_GRAPH_BYTES)
     try:
+        for name, array in tensors.items():
+            if array.dtype.kind not in "iu":
+                raise _Malformed(f"tensor {name!r} must hold integers, not {array.dtype}")
         if "snnhw" not in metadata:
             raise _Malformed("it has no 'snnhw' entry in its header")
-        content = json.loads(metadata["snnhw"])
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise _Malformed("it is not a graph")
-        if content.get("version") != VERSION:
-            raise _Malformed(f"its format version must be {VERSION}, not {content.get('version')!r}")
-        nodes, meta = content.get("nodes"), content.get("meta")
-        if not isinstance(nodes, list) or not isinstance(meta, dict) or not isinstance(content.get("name"), str):
-            raise _Malformed("its name, nodes or meta are missing")
-        if not all(isinstance(item, str) for item in meta.values()):
-            raise _Malformed("its meta must be text")
-        built = []
-        for index, item in enumerate(nodes):
-            if not isinstance(item, dict) or item.get("node") not in NODES:
-                raise _Malformed(f"node {index} must be one of {', '.join(NODES)}")
-            if not isinstance(item.get("name"), str) or not isinstance(item.get("inputs"), list):
-                raise _Malformed(f"node {index} has no name or no inputs")
-            built.append(_build(NODES[item["node"]], {key: value for key, value in item.items() if key != "node"},
-                                tensors, f"node {index} ({item['name']!r})"))
-        return Graph(content["name"], tuple(built), content.get("timesteps"), meta)
+        return _parse(metadata["snnhw"], tensors)
     except _Malformed as error:
         raise FileError(f"graph file {str(path)!r} is not usable: {error}") from None
     except (ValueError, RecursionError):
         raise FileError(f"graph file {str(path)!r} is not usable: its header is not JSON") from None
-    except (TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise FileError(f"graph file {str(path)!r} is not usable: {error}") from None
-    except NetworkError:
-        raise

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from snnhw.errors import raise_problems
-from snnhw.ir.nodes import Input, Linear, Neuron, Node, Readout, Shape
+from snnhw.ir.nodes import MAX_NAME, Input, Linear, Neuron, Node, Readout, Shape, check_text
 
 __all__ = ["Graph"]
 
@@ -19,8 +19,8 @@ MAX_TIMESTEPS = 1 << 20
 class Graph:
     """A network, complete in itself.
 
-    Constructing a graph verifies it: names are unique, every edge leads to an earlier node, shapes
-    agree, weights and states fit their words.
+    Constructing a graph verifies it: names are unique, every edge leads to an earlier node that gives
+    what is taken, shapes agree, weights and states fit their words.
 
     Parameters
     ----------
@@ -45,33 +45,42 @@ class Graph:
     meta: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_text(self.name, "Network name", MAX_NAME)
         object.__setattr__(self, "nodes", tuple(self.nodes))
+        for node in self.nodes:
+            if not isinstance(node, Node):
+                raise TypeError(f"Network nodes must be nodes, not {node!r}")
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        for key, value in self.meta.items():
+            check_text(key, "Network meta key")
+            check_text(value, f"Network meta {key!r}")
         raise_problems(self._problems())
 
     def _problems(self) -> list[str]:
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= MAX_TIMESTEPS:
             return [f"network {self.name!r}: timesteps must be an integer between 1 and {MAX_TIMESTEPS}, not {self.timesteps!r}"]
         problems: list[str] = []
-        shapes: dict[str, Shape] = {}
+        seen: dict[str, Node] = {}
+        shapes: dict[str, Shape] = {}  # of the nodes without a problem; one that reads another has its cause reported there
         for node in self.nodes:
             where = f"layer {node.name!r} ({node.title})"
-            if node.name in shapes:
+            if node.name in seen:
                 problems.append(f"{where}: name must be unique in the network")
                 continue
-            missing = [name for name in node.inputs if name not in shapes]
+            seen[node.name] = node
+            missing = [name for name in node.inputs if name not in seen or name == node.name]
             if missing:
                 problems.append(f"{where}: input {missing[0]!r} must be an earlier layer")
             elif len(node.inputs) != node.arity:
                 problems.append(f"{where}: must have {node.arity} input(s), not {len(node.inputs)}")
-            else:
+            elif wrong := [name for name in node.inputs if seen[name].gives != node.takes]:
+                problems.append(f"{where}: input {wrong[0]!r} must give {node.takes}, not {seen[wrong[0]].gives}")
+            elif all(name in shapes for name in node.inputs):
                 given = tuple(shapes[name] for name in node.inputs)
                 found = node.check(given)
                 problems += [f"{where}: {problem}" for problem in found]
                 if not found:
                     shapes[node.name] = node.infer(given)
-                    continue
-            return problems  # what follows would only repeat the first cause
         if sum(isinstance(node, Input) for node in self.nodes) != 1:
             problems.append(f"network {self.name!r}: must have exactly one input")
         if not any(isinstance(node, Neuron) for node in self.nodes):
@@ -104,7 +113,7 @@ class Graph:
     def layers(self) -> tuple[tuple[Linear, Neuron], ...]:
         """Pairs of a weighted sum and the neurons it drives, in order."""
         return tuple((linear, node) for node in self.nodes if isinstance(node, Neuron)
-                     and isinstance(linear := self._by_name[node.inputs[0]], Linear))
+                     and isinstance(linear := self[node.inputs[0]], Linear))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Graph):

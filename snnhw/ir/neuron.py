@@ -13,7 +13,8 @@ With ``I`` the exact current of the timestep (weighted sum shifted left by ``fra
     synapse     c' = clip(Dc(c) + I), and c' takes the place of I above
 
 ``reset = none`` never changes the state; the spike is still ``v' >= T``. Shifts are arithmetic
-(floor). ``S*r`` is subtracted before the one saturation of the timestep.
+(floor). ``S*r`` is subtracted before the one saturation of the timestep. ``exact`` does not clip:
+every stored state, ``v'`` and ``c'``, provably fits in its word; ``u``, which is not stored, may be wider.
 """
 
 from dataclasses import dataclass, fields
@@ -21,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from snnhw.fixed import signed_bits, signed_range
+from snnhw.fixed import signed_range
 
 __all__ = ["Decay", "NeuronSpec", "as_integers"]
 
@@ -39,14 +40,22 @@ def as_integers(values: object, what: str) -> np.ndarray:
     what : str
         Name of the thing, for the error message.
     """
-    array = np.asarray(values)
-    if array.dtype == bool or array.dtype.kind not in "iuf":
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{what} must form a rectangular array") from None
+    if array.dtype.kind == "O" and array.size and all(type(value) is int for value in array.flat):
+        raise ValueError(f"{what} must fit in 64 bits, not {max(array.flat, key=abs)}")
+    if array.dtype.kind not in "iuf":
         raise TypeError(f"{what} must be integers, not {array.dtype}")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise ValueError(f"{what} must be finite, not {array[~np.isfinite(array)].flat[0]}")
         if (array != np.floor(array)).any():
             raise ValueError(f"{what} must be integers, not {array[array != np.floor(array)].flat[0]}")
+    wide = array[(array < -(1 << 63)) | (array >= 1 << 63)]
+    if wide.size:
+        raise ValueError(f"{what} must fit in 64 bits, not {int(wide.flat[0])}")
     result = array.astype(np.int64)
     result.setflags(write=False)
     return result
@@ -71,21 +80,22 @@ class Decay:
     factor: np.ndarray | int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("one", "shift", "mul"):
+        if not isinstance(self.kind, str) or self.kind not in ("one", "shift", "mul"):
             raise ValueError(f"Decay kind must be one, shift or mul, not {self.kind!r}")
         limit = {"one": 0, "shift": MAX_STATE_BITS, "mul": MAX_FACTOR_BITS}[self.kind]
         if not isinstance(self.shift, int) or isinstance(self.shift, bool):
             raise TypeError(f"Decay shift must be an integer, not {self.shift!r}")
         if not (self.kind != "one") <= self.shift <= limit:
-            raise ValueError(f"Decay shift of {self.kind!r} must be between {int(self.kind != 'one')} and {limit}, not {self.shift}")
+            raise ValueError(f"Decay shift of {self.kind!r} must be between {int(self.kind != 'one')} and {limit}, "
+                             f"not {self.shift}")
         if (self.factor is not None) != (self.kind == "mul"):
             raise ValueError("Decay factor must be given for 'mul' and for nothing else")
         if self.factor is not None:
             factor = as_integers(self.factor, "Decay factor")
-            if factor.ndim > 1:
+            if factor.ndim > 1 or factor.size == 0:
                 raise ValueError(f"Decay factor must be one value or one for each neuron, not shape {factor.shape}")
-            if factor.size == 0 or factor.min() < 0 or factor.max() > 1 << self.shift:
-                raise ValueError(f"Decay factor must be between 0 and {1 << self.shift}")
+            if (outside := _outside(factor, 0, 1 << self.shift)) is not None:
+                raise ValueError(f"Decay factor must be between 0 and {1 << self.shift}, not {outside}")
             object.__setattr__(self, "factor", factor)
 
     def __call__(self, state: np.ndarray) -> np.ndarray:
@@ -164,14 +174,16 @@ class NeuronSpec:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"Neuron {name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {getattr(self, name)!r}")
-        for name, lowest, highest in (("bits", 2, MAX_STATE_BITS), ("frac", 0, MAX_STATE_BITS - 2)):
+            choice = getattr(self, name)
+            if not isinstance(choice, str) or choice not in allowed:
+                raise ValueError(f"Neuron {name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {choice!r}")
+        for name in ("bits", "frac", "start"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"Neuron {name} must be an integer, not {value!r}")
-            if not lowest <= value <= highest:
-                raise ValueError(f"Neuron {name} must be between {lowest} and {highest}, not {value}")
+        for name, lowest, highest in (("bits", 2, MAX_STATE_BITS), ("frac", 0, MAX_STATE_BITS - 2)):
+            if not lowest <= getattr(self, name) <= highest:
+                raise ValueError(f"Neuron {name} must be between {lowest} and {highest}, not {getattr(self, name)}")
         if not isinstance(self.decay, Decay):
             raise TypeError(f"Neuron decay must be a Decay, not {self.decay!r}")
         if self.synapse is not None and not isinstance(self.synapse, Decay):
@@ -181,29 +193,43 @@ class NeuronSpec:
             if array.ndim > 1 or array.size == 0:
                 raise ValueError(f"Neuron {name} must be one value or one for each neuron, not shape {array.shape}")
             object.__setattr__(self, name, array)
-        if not isinstance(self.start, int) or isinstance(self.start, bool):
-            raise TypeError(f"Neuron start must be an integer, not {self.start!r}")
-        lowest, highest = signed_range(self.bits)
-        for name in ("threshold", "start") + (("reset_amount",) if self.reset == "value" else ()):
-            values = np.asarray(getattr(self, name))
-            if values.min() < lowest or values.max() > highest:
-                raise ValueError(f"Neuron {name} must fit in the {self.bits}-bit state ({lowest}..{highest}), "
-                                 f"not {_outside(values, lowest, highest)}")
-        for name in ("bias", "reset_amount"):
-            values = np.asarray(getattr(self, name))
-            if signed_bits(int(values.min()), int(values.max())) > MAX_STATE_BITS:
-                raise ValueError(f"Neuron {name} must fit in {MAX_STATE_BITS} bits, not {values.max()}")
-        if self.reset == "subtract" and np.min(self.reset_amount) < 0:
-            raise ValueError(f"Neuron reset_amount of subtract must not be negative, not {np.min(self.reset_amount)}")
-        if self.reset == "subtract" and self.reset_time == "immediate":
-            after = np.asarray(self.threshold) - np.asarray(self.reset_amount)
-            if after.size and after.min() < lowest:
-                raise ValueError(f"Neuron threshold less reset_amount must fit in the {self.bits}-bit state ({lowest}..{highest}), "
-                                 f"not {after.min()}")
-        if self.reset in ("none", "zero") and np.any(self.reset_amount):
-            raise ValueError(f"Neuron reset_amount must be 0 for reset {self.reset!r}")
+        sizes = {name: np.size(array) for name, array in self._arrays.items() if np.ndim(array) == 1}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"Neuron parameters must agree on the number of neurons, "
+                             f"not {', '.join(f'{name} {size}' for name, size in sizes.items())}")
+        self._check_words()
         if self.input_on_reset == "drop" and (self.reset_time != "next" or self.reset not in ("zero", "value")):
-            raise ValueError("Neuron input_on_reset must be keep unless a reset to zero or to a value happens at the next timestep")
+            raise ValueError("Neuron input_on_reset must be keep unless a reset to zero or to a value happens "
+                             "at the next timestep, not drop")
+
+    def _check_words(self) -> None:
+        """Raise ValueError when a constant does not fit where the formulas put it."""
+        word, widest = signed_range(self.bits), signed_range(MAX_STATE_BITS)
+        threshold, amount = np.asarray(self.threshold), np.asarray(self.reset_amount)
+        state = f"the {self.bits}-bit state ({word[0]}..{word[1]})"
+        if (outside := _outside(threshold, *word)) is not None:
+            raise ValueError(f"Neuron threshold must fit in {state}, not {outside}")
+        if not word[0] <= self.start <= word[1]:
+            raise ValueError(f"Neuron start must fit in {state}, not {self.start}")
+        for name in ("bias", "reset_amount"):
+            if (outside := _outside(np.asarray(getattr(self, name)), *widest)) is not None:
+                raise ValueError(f"Neuron {name} must fit in {MAX_STATE_BITS} bits, not {outside}")
+        if self.reset == "value" and (outside := _outside(amount, *word)) is not None:
+            raise ValueError(f"Neuron reset_amount must fit in {state}, not {outside}")
+        if self.reset == "subtract" and (outside := _outside(amount, 0, widest[1])) is not None:
+            raise ValueError(f"Neuron reset_amount of subtract must not be negative, not {outside}")
+        if self.reset == "subtract" and self.reset_time == "immediate" and (
+                outside := _outside(threshold - amount, *word)) is not None:
+            raise ValueError(f"Neuron threshold less reset_amount must fit in {state}, not {outside}")
+        if self.reset in ("none", "zero") and (outside := _outside(amount, 0, 0)) is not None:
+            raise ValueError(f"Neuron reset_amount must be 0 for reset {self.reset!r}, not {outside}")
+
+    @property
+    def _arrays(self) -> dict[str, np.ndarray | int]:
+        """Parameters that may differ between neurons, by the name that messages use."""
+        factors = {"decay factor": self.decay.factor, "synapse factor": self.synapse.factor if self.synapse is not None else None}
+        return {"threshold": self.threshold, "reset_amount": self.reset_amount, "bias": self.bias,
+                **{name: factor for name, factor in factors.items() if factor is not None}}
 
     @property
     def per_neuron(self) -> tuple[str, ...]:
@@ -213,10 +239,8 @@ class NeuronSpec:
 
     def check(self, neurons: int) -> list[str]:
         """Return what does not fit a population of `neurons` neurons."""
-        arrays = {"threshold": self.threshold, "reset_amount": self.reset_amount, "bias": self.bias,
-                  "decay factor": self.decay.factor, "synapse factor": self.synapse.factor if self.synapse else None}
         return [f"{name} must be one value or {neurons} values, not {np.size(array)}"
-                for name, array in arrays.items() if array is not None and np.ndim(array) == 1 and np.size(array) != neurons]
+                for name, array in self._arrays.items() if np.ndim(array) == 1 and np.size(array) != neurons]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NeuronSpec):
@@ -259,9 +283,10 @@ def _same(left: object, right: object) -> bool:
     return left == right
 
 
-def _outside(values: np.ndarray, lowest: int, highest: int) -> int:
-    flat = values.reshape(-1)
-    return int(flat[(flat < lowest) | (flat > highest)][0])
+def _outside(values: np.ndarray, lowest: int, highest: int) -> int | None:
+    """Return the first value that is not between `lowest` and `highest`, or None."""
+    found = values[(values < lowest) | (values > highest)]
+    return int(found.flat[0]) if found.size else None
 
 
 def _brief(values: object) -> str:

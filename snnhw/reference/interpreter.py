@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnhw.errors import NetworkError
+from snnhw.errors import NetworkError, raise_problems
 from snnhw.ir import Graph, Input, Linear, Neuron, Readout
 from snnhw.reference.neuron import NeuronState, step
 
@@ -52,6 +52,8 @@ class Trace:
         Stored state after each timestep, for each layer of neurons. Empty when not kept.
     counts : mapping of str to LayerCounts
         For each layer of neurons.
+    output : str
+        Name of the layer that the readout reads.
     """
 
     spikes: Mapping[str, np.ndarray]
@@ -82,20 +84,28 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
     ----------
     graph : Graph
         The network.
-    spikes : bool array, (samples, timesteps, inputs)
-        Input spikes. Any number of timesteps; a graph that clears at the end of a sample starts anew with each.
+    spikes : bool array (or 0 and 1), (samples, timesteps, inputs)
+        Input spikes. Any number of timesteps; a layer that clears at the end of a sample starts anew with each.
     keep_membranes : bool
         Also return the state after each timestep.
 
     Raises
     ------
     NetworkError
-        A state declared ``exact`` left its word.
+        A state declared ``exact`` left its word, or the samples are longer than those it is proven for.
     """
-    spikes = np.asarray(spikes, dtype=bool)
+    spikes = np.asarray(spikes)
     if spikes.ndim != 3 or spikes.shape[2:] != graph.input.shape:
         expected = " x ".join(["samples", "timesteps", *map(str, graph.input.shape)])
         raise ValueError(f"Input spikes must have shape {expected}, not {' x '.join(map(str, spikes.shape))}")
+    if spikes.dtype != bool:
+        if spikes.dtype.kind not in "iu" or (spikes.size and (spikes.min() < 0 or spikes.max() > 1)):
+            raise ValueError("Input spikes must be bool, or integers 0 and 1")
+        spikes = spikes.astype(bool)
+    if spikes.shape[1] > graph.timesteps:
+        raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
+                       f"not {spikes.shape[1]}; use overflow 'saturate' or a graph with more timesteps"
+                       for _, node in graph.layers if node.spec.overflow == "exact" and node.spec.clear == "sample")
     trains: dict[str, np.ndarray] = {}
     currents: dict[str, tuple[Linear, np.ndarray]] = {}
     membranes: dict[str, np.ndarray] = {}
@@ -111,14 +121,14 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
             try:
                 trains[node.name], kept, saturations = _run_layer(linear, node, train, keep_membranes)
             except OverflowError as error:
-                raise NetworkError(f"layer {node.name!r} ({node.title}): {error}") from None
+                raise NetworkError(f"layer {node.name!r} (Neuron): {error}") from None
             if kept is not None:
                 membranes[node.name] = kept
             counts[node.name] = _count(linear, train, trains[node.name], saturations)
         else:
             assert isinstance(node, Readout)
-            trains[node.name] = trains[output := node.inputs[0]]
-    return Trace({name: train for name, train in trains.items() if not isinstance(graph[name], Readout)}, membranes, counts, output)
+            output = node.inputs[0]
+    return Trace(trains, membranes, counts, output)
 
 
 def _run_layer(linear: Linear, node: Neuron, train: np.ndarray, keep: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
@@ -128,31 +138,19 @@ def _run_layer(linear: Linear, node: Neuron, train: np.ndarray, keep: bool) -> t
     weight = linear.weight.T.astype(np.float32 if largest < 1 << 24 else np.float64)
     fired = np.zeros((samples, timesteps, linear.outputs), bool)
     kept = np.zeros((samples, timesteps, linear.outputs), np.int32) if keep else None
-    state = NeuronState.initial(node.spec, samples, linear.outputs)
-    if node.spec.clear == "never":
-        return _run_uncleared(linear, node, train, weight, fired, kept)
-    for t in range(timesteps):
-        current = (train[:, t].astype(weight.dtype) @ weight).astype(np.int64)
-        fired[:, t] = step(node.spec, state, current)
-        if kept is not None:
-            kept[:, t] = state.membrane
-    return fired, kept, state.saturations
-
-
-def _run_uncleared(linear: Linear, node: Neuron, train: np.ndarray, weight: np.ndarray,
-                   fired: np.ndarray, kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Run samples one after another through the same state, as the hardware does."""
-    samples, timesteps, _ = train.shape
     saturations = np.zeros(samples, np.int64)
-    state = NeuronState.initial(node.spec, 1, linear.outputs)
-    for sample in range(samples):
-        state.saturations[:] = 0
+    # Samples run side by side, or one after another through the same state when nothing clears it.
+    uncleared = node.spec.clear == "never"
+    batches = [slice(sample, sample + 1) for sample in range(samples)] if uncleared else [slice(0, samples)]
+    state = NeuronState.initial(node.spec, 1 if uncleared else samples, linear.outputs)
+    for batch in batches:
         for t in range(timesteps):
-            current = (train[sample:sample + 1, t].astype(weight.dtype) @ weight).astype(np.int64)
-            fired[sample, t] = step(node.spec, state, current)[0]
+            current = (train[batch, t].astype(weight.dtype) @ weight).astype(np.int64)
+            fired[batch, t] = step(node.spec, state, current)
             if kept is not None:
-                kept[sample, t] = state.membrane[0]
-        saturations[sample] = state.saturations[0]
+                kept[batch, t] = state.membrane
+        saturations[batch] = state.saturations
+        state.saturations[:] = 0
     return fired, kept, saturations
 
 

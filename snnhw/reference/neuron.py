@@ -35,14 +35,14 @@ class NeuronState:
         return cls(start, np.zeros_like(start) if spec.synapse is not None else None, np.zeros(samples, np.int64))
 
 
-def _bound(spec: NeuronSpec, exact: np.ndarray, state: NeuronState) -> np.ndarray:
+def _store(spec: NeuronSpec, exact: np.ndarray, saturations: np.ndarray) -> np.ndarray:
+    """Return the state word that holds `exact`, by the overflow rule; count what is clipped in `saturations`."""
     clipped = saturate(exact, spec.bits)
-    if spec.overflow == "exact":
-        if (clipped != exact).any():
-            lowest, highest = signed_range(spec.bits)
-            raise OverflowError(f"state must stay within {lowest}..{highest}, not {exact.min()}..{exact.max()}")
-        return exact
-    state.saturations += (clipped != exact).sum(axis=1)
+    changed = clipped != exact
+    if spec.overflow == "exact" and changed.any():
+        lowest, highest = signed_range(spec.bits)
+        raise OverflowError(f"the exact state must stay within {lowest}..{highest}, not {exact[changed][0]}")
+    saturations += changed.sum(axis=1)
     return clipped
 
 
@@ -63,31 +63,39 @@ def step(spec: NeuronSpec, state: NeuronState, current: np.ndarray) -> np.ndarra
     Returns
     -------
     bool array, (samples, neurons)
+
+    Raises
+    ------
+    OverflowError
+        A state declared ``exact`` left its word.
     """
     current = (current << spec.frac) + spec.bias
     if spec.synapse is not None:
-        current = state.synapse = _bound(spec, spec.synapse(state.synapse) + current, state)
+        assert state.synapse is not None
+        current = state.synapse = _store(spec, spec.synapse(state.synapse) + current, state.saturations)
     membrane = state.membrane
     target = {"zero": 0, "value": spec.reset_amount}.get(spec.reset)
     if spec.reset_time == "immediate":
-        updated = _bound(spec, spec.decay(membrane) + current, state)
+        updated = spec.decay(membrane) + current
+        if spec.overflow == "saturate":
+            updated = _store(spec, updated, state.saturations)
         spikes = updated >= spec.threshold
         if target is not None:
             updated = np.where(spikes, target, updated)
         elif spec.reset == "subtract":
             updated = updated - np.where(spikes, spec.reset_amount, 0)
-            lowest, highest = signed_range(spec.bits)
-            assert updated.min(initial=0) >= lowest and updated.max(initial=0) <= highest, "subtraction left the state word"
+        if spec.overflow == "exact":
+            updated = _store(spec, updated, state.saturations)
     else:
         fired = membrane >= spec.threshold
         if target is not None and spec.input_on_reset == "keep":
             membrane = np.where(fired, target, membrane)
-        exact = spec.decay(membrane) + current
+        updated = spec.decay(membrane) + current
         if spec.reset == "subtract":
-            exact = exact - np.where(fired, spec.reset_amount, 0)
+            updated = updated - np.where(fired, spec.reset_amount, 0)
         if target is not None and spec.input_on_reset == "drop":
-            exact = np.where(fired, target, exact)
-        updated = _bound(spec, exact, state)
+            updated = np.where(fired, target, updated)
+        updated = _store(spec, updated, state.saturations)
         spikes = updated >= spec.threshold
     state.membrane = updated
     return spikes
