@@ -58,9 +58,10 @@ class LayerPlan:
     current : Interval
         Every value the weighted sum of a timestep can take, from the actual weights. Units of the weights.
     update : Interval
-        Every value the new state can take before saturation.
+        Every value the new state can take before saturation and before an immediate reset.
     state : Interval
-        Every value the stored state can take.
+        Every value the stored state can take. Like `update` proven for samples of any length when the neuron
+        saturates, and for the timesteps of the graph when it is exact.
     weights_loaded : bool
         The weight memory is written at run time instead of being initialised.
     """
@@ -128,7 +129,8 @@ class LayerPlan:
         """Width of each parameter that differs between neurons, by name; empty when none does."""
         spec = self.spec
         arrays = {"threshold": spec.threshold, "reset_amount": spec.reset_amount, "bias": spec.bias, "factor": spec.decay.factor}
-        return {name: Interval(int(np.min(arrays[name])), int(np.max(arrays[name]))).bits for name in spec.per_neuron}
+        values = {name: np.asarray(arrays[name]) for name in spec.per_neuron}
+        return {name: Interval(int(array.min()), int(array.max())).bits for name, array in values.items()}
 
     @cached_property
     def weight_words(self) -> np.ndarray:
@@ -140,8 +142,9 @@ class LayerPlan:
     @property
     def memories(self) -> tuple[Memory, ...]:
         """Memory map of the core."""
+        weights: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
         memories = [
-            Memory("weights", self.tiles * self.inputs, self.lanes * self.weight_bits, "loaded" if self.weights_loaded else "rom"),
+            Memory("weights", self.tiles * self.inputs, self.lanes * self.weight_bits, weights),
             Memory("events", 2 * self.inputs, self.input_address_bits, "ram"),
             Memory("membranes", self.outputs, self.state_bits, "ram"),
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from snnhw.errors import UsageError, raise_problems
-from snnhw.ir import Graph, Linear, Neuron
+from snnhw.ir import Graph, Linear, Readout
 from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.ranges import state_ranges
 
@@ -26,6 +26,11 @@ def _balance(sizes: list[tuple[int, int]], lanes: int) -> list[int]:
                  if count == min(lanes, outputs) or _cycles(inputs, outputs, count) <= slowest) for inputs, outputs in sizes]
 
 
+def _check_lanes(lanes: object, what: str) -> None:
+    if not isinstance(lanes, int) or isinstance(lanes, bool) or not 1 <= lanes <= MAX_LANES:
+        raise UsageError(f"{what} must be an integer between 1 and {MAX_LANES}, not {lanes!r}")
+
+
 def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False) -> Plan:
     """Plan one core for each layer of `graph`.
 
@@ -42,40 +47,40 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
     Raises
     ------
     NetworkError
-        Something in the network has no hardware here.
+        Something in the network has no hardware here; all such layers are named.
+    UsageError
+        The lanes name an unknown layer, or are not between 1 and 256.
     """
     problems = []
     previous = graph.input.name
     for linear, neuron in graph.layers:
         if linear.inputs != (previous,):
-            problems.append(f"layer {linear.name!r} ({linear.title}): input must be {previous!r}, the layer before it, not {linear.inputs[0]!r}; "
-                            f"only chains are planned")
+            problems.append(f"layer {linear.name!r} ({linear.title}): input must be {previous!r}, the layer before it, "
+                            f"not {linear.inputs[0]!r}; only chains are planned")
         if neuron.spec.synapse is not None:
             problems.append(f"layer {neuron.name!r} (Neuron): synapse state must be none, not {neuron.spec.synapse}; "
                             f"the nearest planned neuron is LIF")
         previous = neuron.name
     paired = {node.name for pair in graph.layers for node in pair}
     for node in graph.nodes:
-        if isinstance(node, Linear | Neuron) and node.name not in paired:
-            problems.append(f"layer {node.name!r} ({node.title}): a weighted sum must drive one layer of neurons, and neurons need one")
-    if not problems and graph.nodes[-1].inputs != (previous,):
-        problems.append(f"layer {graph.nodes[-1].name!r} (Readout): input must be the last layer {previous!r}, not {graph.nodes[-1].inputs[0]!r}")
+        if isinstance(node, Linear) and node.name not in paired:
+            problems.append(f"layer {node.name!r} ({node.title}): must drive a layer of neurons")
+    readouts = [node for node in graph.nodes if isinstance(node, Readout)]
+    problems += [f"layer {node.name!r} (Readout): input must be the last layer {previous!r}, not {node.inputs[0]!r}"
+                 for node in readouts if node.inputs != (previous,)]
     raise_problems(problems)
 
     sizes = [(linear.sources, linear.outputs) for linear, _ in graph.layers]
     names = [neuron.name for _, neuron in graph.layers]
-    if isinstance(lanes, int):
-        if not 1 <= lanes <= MAX_LANES:
-            raise UsageError(f"lanes must be between 1 and {MAX_LANES}, not {lanes}")
-        counts = _balance(sizes, lanes)
-    else:
-        unknown = sorted(set(lanes) - set(names))
-        if unknown:
+    if isinstance(lanes, Mapping):
+        if unknown := sorted(set(lanes) - set(names)):
             raise UsageError(f"lanes name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
-        for name, count in lanes.items():
-            if not 1 <= count <= MAX_LANES:
-                raise UsageError(f"lanes of layer {name!r} must be between 1 and {MAX_LANES}, not {count}")
+        for name, asked in lanes.items():
+            _check_lanes(asked, f"lanes of layer {name!r}")
         counts = [min(lanes.get(name, DEFAULT_LANES), outputs) for name, (_, outputs) in zip(names, sizes, strict=True)]
+    else:
+        _check_lanes(lanes, "lanes")
+        counts = _balance(sizes, lanes)
     layers = []
     for index, ((linear, neuron), count) in enumerate(zip(graph.layers, counts, strict=True)):
         current, update, state = state_ranges(linear, neuron, graph.timesteps)

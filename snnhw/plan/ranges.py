@@ -2,18 +2,22 @@
 
 Interval analysis neuron by neuron: the weighted sum of a timestep lies between the sum of the negative
 and the sum of the positive weights, and the state is followed from its start until the interval stops
-growing, or for the timesteps of a sample.
+growing. What saturates is proven for samples of any length, what is exact for the timesteps of the graph.
 """
+
+from itertools import count
 
 import numpy as np
 
 from snnhw.errors import NetworkError
 from snnhw.fixed import Interval, signed_range
 from snnhw.ir import Linear, Neuron, NeuronSpec
+from snnhw.ir.neuron import MAX_STATE_BITS
 
 __all__ = ["current_range", "state_ranges"]
 
-MAX_ITERATIONS = 1 << 16
+MAX_TIMESTEPS = 4096    # an exact state must have settled, or the sample be over
+WIDENING_AFTER = 256    # timesteps after which what still grows and saturates is taken to reach the end of its word
 Bounds = tuple[np.ndarray, np.ndarray]
 
 
@@ -23,12 +27,15 @@ def current_range(linear: Linear) -> Bounds:
     return np.minimum(weight, 0).sum(axis=1), np.maximum(weight, 0).sum(axis=1)
 
 
+def _envelope(bounds: list[Bounds]) -> Bounds:
+    """Return the bounds that hold all of them."""
+    return np.min([lowest for lowest, _ in bounds], axis=0), np.max([highest for _, highest in bounds], axis=0)
+
+
 def _hull(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Bounds:
-    """Return the hull of intervals, each with a mask of the neurons for which it is not empty."""
-    far = np.int64(1) << 62
-    low = np.min([np.where(some, lowest, far) for lowest, _, some in parts], axis=0)
-    high = np.max([np.where(some, highest, -far) for _, highest, some in parts], axis=0)
-    return low, high
+    """Return the bounds that hold all intervals, each with a mask of the neurons for which it is not empty."""
+    far = np.int64(1) << 62  # beyond every sum: 2**16 weights of 16 bits, shifted by 30, and a bias
+    return _envelope([(np.where(some, lowest, far), np.where(some, highest, -far)) for lowest, highest, some in parts])
 
 
 def _update(spec: NeuronSpec, low: np.ndarray, high: np.ndarray, drive: Bounds) -> tuple[Bounds, Bounds]:
@@ -81,29 +88,32 @@ def state_ranges(linear: Linear, neuron: Neuron, timesteps: int) -> tuple[Interv
         The overflow rule is ``exact`` and the state does not provably fit in its word.
     """
     spec = neuron.spec
+    where = f"layer {neuron.name!r} (Neuron)"
     sums = current_range(linear)
     drive = (sums[0] << spec.frac) + spec.bias, (sums[1] << spec.frac) + spec.bias
+    word, widest = signed_range(spec.bits), signed_range(MAX_STATE_BITS)
     low = high = np.full(linear.outputs, spec.start, np.int64)
-    update_low, update_high = low, high
-    limit = MAX_ITERATIONS if spec.clear == "never" else min(timesteps, MAX_ITERATIONS)
-    word = signed_range(spec.bits)
-    for iteration in range(limit + 1):
-        exact, after = _update(spec, low, high, drive)
-        if iteration < limit:
-            update_low, update_high = np.minimum(update_low, exact[0]), np.maximum(update_high, exact[1])
-        grown = np.minimum(low, after[0]), np.maximum(high, after[1])
+    updates: list[Bounds] = []
+    for timestep in count(1):
+        update, after = _update(spec, low, high, drive)
+        updates = [_envelope([*updates, update])]
+        grown = _envelope([(low, high), after])
         if np.array_equal(grown[0], low) and np.array_equal(grown[1], high):
             break
-        if iteration == limit:
-            if spec.clear == "never":
-                raise NetworkError(f"layer {neuron.name!r} (Neuron): the range of its exact state must be bounded, and grows without end; "
-                                   f"use overflow 'saturate'")
-            break
+        if spec.overflow == "saturate" and timestep > WIDENING_AFTER:
+            grown = np.where(grown[0] < low, word[0], low), np.where(grown[1] > high, word[1], high)
         low, high = grown
-        if spec.overflow == "exact" and (low.min() < word[0] or high.max() > word[1]):
-            raise NetworkError(f"layer {neuron.name!r} (Neuron): the exact state must fit in {spec.bits} bits, "
-                               f"and can reach {low.min()}..{high.max()} after {iteration + 1} timesteps; "
-                               f"use {Interval(int(low.min()), int(high.max())).bits} bits or more, or overflow 'saturate'")
-    return (Interval(int(sums[0].min()), int(sums[1].max())),
-            Interval(int(update_low.min()), int(update_high.max())),
-            Interval(int(low.min()), int(high.max())))
+        if spec.overflow == "exact":
+            if low.min() < widest[0] or high.max() > widest[1]:
+                raise NetworkError(f"{where}: the exact state must fit in {MAX_STATE_BITS} bits, and can reach "
+                                   f"{low.min()}..{high.max()} after {timestep} timesteps; use overflow 'saturate'")
+            if spec.clear == "sample" and timestep == timesteps:
+                break
+            if timestep == MAX_TIMESTEPS:
+                raise NetworkError(f"{where}: the exact state must stop growing within {MAX_TIMESTEPS} timesteps, "
+                                   f"and has reached {low.min()}..{high.max()}; use overflow 'saturate'")
+    state = Interval(int(low.min()), int(high.max()))
+    if state.lowest < word[0] or state.highest > word[1]:
+        raise NetworkError(f"{where}: the exact state must fit in {spec.bits} bits, and can reach {state}; "
+                           f"use {state.bits} bits, or overflow 'saturate'")
+    return Interval(int(sums[0].min()), int(sums[1].max())), Interval(int(updates[0][0].min()), int(updates[0][1].max())), state

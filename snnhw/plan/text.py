@@ -20,7 +20,8 @@ def plan_rows(plan: Plan) -> list[dict[str, object]]:
         "update_bits": layer.update_bits,
         "state": str(layer.state),
         "state_bits": layer.state_bits,
-        "memories": {memory.role: {"depth": memory.depth, "width": memory.width, "content": memory.content} for memory in layer.memories},
+        "memories": {memory.role: {"depth": memory.depth, "width": memory.width, "content": memory.content}
+                     for memory in layer.memories},
     } for layer in plan.layers]
 
 
@@ -28,10 +29,10 @@ def format_plan(plan: Plan) -> str:
     """Return the plan as plain text, one block for each layer."""
     lines = [f"plan of {plan.graph.name!r}"]
     for layer in plan.layers:
-        lines.append(f"  layer {layer.index} {layer.name!r}: {layer.inputs} → {layer.outputs}, {layer.lanes} lanes x {layer.tiles} tiles, "
-                     f"dense weights {layer.weight_bits} bits")
-        lines.append(f"    current {layer.current} ({layer.current_bits} bits), update {layer.update} ({layer.update_bits} bits), "
-                     f"state {layer.state} ({layer.state_bits} bits)")
+        lines.append(f"  layer {layer.index} {layer.name!r}: {layer.inputs} → {layer.outputs}, "
+                     f"{layer.lanes} lanes x {layer.tiles} tiles, dense weights {layer.weight_bits} bits")
+        lines.append(f"    current {layer.current} ({layer.current_bits} bits), update {layer.update} "
+                     f"({layer.update_bits} bits), state {layer.state} ({layer.state_bits} bits)")
         for memory in layer.memories:
             lines.append(f"    {memory.role}: {memory.depth} x {memory.width} bits, {memory.content}")
     return "\n".join(lines) + "\n"
