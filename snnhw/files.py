@@ -1,12 +1,15 @@
 """Reading untrusted files within a budget, and writing files that appear whole or not at all."""
 
+import ctypes
 import json
 import os
 import secrets
 import shutil
+import stat
 import struct
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +20,53 @@ from safetensors.numpy import save as save_bytes
 
 from snnhw.errors import FileError
 
-__all__ = ["MAX_FILE_BYTES", "atomic_folder", "read_bytes", "read_json", "read_tensors", "write_bytes", "write_json", "write_tensors"]
+__all__ = ["MAX_FILE_BYTES", "atomic_folder", "parse_json", "read_bytes", "read_json", "read_tensors",
+           "write_bytes", "write_json", "write_tensors"]
 
 MAX_FILE_BYTES = 1 << 30
-MAX_HEADER_BYTES = 16 << 20
+MAX_JSON_BYTES = 16 << 20
+MAX_HEADER_BYTES = 4 << 20  # of a safetensors file; parsed JSON takes up to 25 times as much memory
 
 
 def read_bytes(path: Path, what: str, limit: int = MAX_FILE_BYTES) -> bytes:
-    """Read a file of at most `limit` bytes; `what` names it in messages."""
+    """Read a regular file of at most `limit` bytes; `what` names it in messages."""
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > limit:
-                raise FileError(f"{what} {str(path)!r} must be at most {limit} bytes, not {size}")
-            return file.read(limit + 1)
+        # Not blocking, or opening a named pipe would wait for its other end.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileError(f"{what} {str(path)!r} must be a regular file")
+            if status.st_size > limit:
+                raise FileError(f"{what} {str(path)!r} must be at most {limit} bytes, not {status.st_size}")
+            return file.read(status.st_size)
     except IsADirectoryError:
         raise FileError(f"{what} {str(path)!r} must be a file, not a folder") from None
     except FileNotFoundError:
         raise FileError(f"{what} {str(path)!r} does not exist") from None
-    except OSError as error:
-        raise FileError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"{what} {str(path)!r} cannot be read: {_reason(error)}") from None
 
 
-def read_json(path: Path, what: str, limit: int = MAX_HEADER_BYTES) -> Any:
-    """Read a JSON file."""
+def parse_json(text: bytes | str) -> Any:
+    """Parse strict JSON: UTF-8, every key once, finite numbers.
+
+    Raises
+    ------
+    ValueError
+        It is something else, or nested too deeply.
+    """
     try:
-        return json.loads(read_bytes(path, what, limit))
-    except (ValueError, RecursionError):
+        return json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("JSON must not be nested so deeply") from None
+
+
+def read_json(path: Path, what: str, limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file."""
+    content = read_bytes(path, what, limit)
+    try:
+        return parse_json(content)
+    except ValueError:
         raise FileError(f"{what} {str(path)!r} must be JSON, and is not") from None
 
 
@@ -51,35 +74,30 @@ def read_tensors(path: Path, what: str, limit: int = MAX_FILE_BYTES) -> tuple[di
     """Read a safetensors file: arrays by name, and the metadata of its header."""
     content = read_bytes(path, what, limit)
     try:
-        if len(content) < 8:
-            raise ValueError
-        length, = struct.unpack("<Q", content[:8])
-        if length > min(MAX_HEADER_BYTES, len(content) - 8):
-            raise ValueError
-        header = json.loads(content[8:8 + length])
-        metadata = header.get("__metadata__", {})
-        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            raise ValueError
-        return load_bytes(content), metadata
-    except (ValueError, RecursionError, KeyError, AttributeError, TypeError, SafetensorError):
+        header = _tensor_header(content)
+        return load_bytes(content), header.get("__metadata__", {})
+    except (ValueError, KeyError, SafetensorError):
         raise FileError(f"{what} {str(path)!r} must be a safetensors file, and is damaged or something else") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: under another name first, synced, then renamed."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        temporary = _beside(path)
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"output {str(path)!r} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"output {str(path)!r} cannot be written: {_reason(error)}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,12 +107,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, atomically and with the same bytes every time."""
-    content = save_bytes({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
+    content = save_bytes({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)})
     if metadata is not None:
         # safetensors orders metadata by a random hash; the header is ours to order.
         length, = struct.unpack("<Q", content[:8])
         header = {"__metadata__": dict(sorted(metadata.items()))} | json.loads(content[8:8 + length])
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         content = struct.pack("<Q", len(text)) + text + content[8 + length:]
     write_bytes(path, content)
@@ -105,26 +123,89 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
 
     An existing `path` is replaced only if `replace` and it carries a ``manifest.json``, that is, only
-    if it is an earlier output.
+    if it is an earlier output. It stays as it is until the new one is complete; on Linux the two are
+    swapped in one step, elsewhere in two.
     """
-    path = Path(path).absolute()
-    if path.exists() and not (replace and (path / "manifest.json").is_file()) and (not path.is_dir() or any(path.iterdir())):
-        raise FileError(f"output folder {str(path)!r} must be new, empty or an earlier output with a manifest.json")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    what = f"output folder {str(path)!r}"
     try:
+        path = Path(path).resolve()
+        _check_replaceable(path, what, replace)
+        temporary = _beside(path)
         temporary.mkdir(parents=True)
-    except OSError as error:
-        raise FileError(f"output folder {str(path)!r} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"{what} cannot be written: {_reason(error)}") from None
     try:
         yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)  # onto nothing, or onto an empty folder
+        except OSError:
+            _check_replaceable(path, what, replace)
+            _swap(temporary, path)
     except OSError as error:
-        raise FileError(f"output folder {str(path)!r} cannot be written: {error.strerror}") from None
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)):
+            raise
+        raise FileError(f"{what} cannot be written: {_reason(error)}") from None
     finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("JSON must not have a key twice")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"JSON must hold finite numbers, not {name}")
+
+
+def _tensor_header(content: bytes) -> dict[str, Any]:
+    """Return the header of a safetensors file, its metadata checked to be text; raise ValueError."""
+    if len(content) < 8:
+        raise ValueError
+    length, = struct.unpack("<Q", content[:8])
+    if length > min(MAX_HEADER_BYTES, len(content) - 8):
+        raise ValueError
+    header = parse_json(content[8:8 + length])
+    if not isinstance(header, dict):
+        raise ValueError
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError
+    return header
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _beside(path: Path) -> Path:
+    """Return a new hidden name in the folder of `path`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _check_replaceable(path: Path, what: str, replace: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not replace:
+        raise FileError(f"{what} must be new or empty")
+    if not (path / "manifest.json").is_file():
+        raise FileError(f"{what} must be new, empty or an earlier output with a manifest.json")
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Exchange two folders; at every moment one of them is `path`, on Linux."""
+    if sys.platform == "linux":
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        if rename is not None and rename(here, os.fsencode(temporary), here, os.fsencode(path), exchange) == 0:
+            return
+    old = _beside(path)
+    os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    os.replace(old, temporary)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from snnhw.errors import FileError
-from snnhw.files import read_tensors, write_tensors
+from snnhw.files import parse_json, read_tensors, write_tensors
 from snnhw.ir.encoding import Encoding
 from snnhw.ir.graph import Graph
 from snnhw.ir.neuron import Decay, NeuronSpec
@@ -67,13 +67,6 @@ class _Malformed(Exception):
     """The file does not follow the format; the message says where."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _Malformed("its header has a key twice")
-    return result
-
-
 def _only(content: object, names: set[str], where: str) -> dict[str, Any]:
     """Return `content` if it is a JSON object with exactly these keys."""
     if not isinstance(content, dict):
@@ -114,7 +107,7 @@ def _build(kind: type, tag: str, content: dict[str, Any], tensors: dict[str, np.
 
 
 def _parse(text: str, tensors: dict[str, np.ndarray]) -> Graph:
-    content = json.loads(text, object_pairs_hook=_unique)
+    content = parse_json(text)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _Malformed("it is not a graph")
     if type(content.get("version")) is not int or content["version"] != VERSION:
@@ -159,5 +152,5 @@ def load_graph(path: Path) -> Graph:
         return _parse(metadata["snnhw"], tensors)
     except _Malformed as error:
         raise FileError(f"graph file {str(path)!r} is not usable: {error}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise FileError(f"graph file {str(path)!r} is not usable: its header is not JSON") from None
