@@ -56,7 +56,8 @@ def parse_json(text: bytes | str) -> Any:
         It is something else, or nested too deeply.
     """
     try:
-        return json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(text if isinstance(text, str) else text.decode(),
+                          object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("JSON must not be nested so deeply") from None
 
@@ -142,8 +143,8 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
             _check_replaceable(path, what, replace)
             _swap(temporary, path)
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(temporary)):
-            raise
+        if error.filename is not None and not str(error.filename).startswith((str(temporary), str(path))):
+            raise  # the block failed at something else
         raise FileError(f"{what} cannot be written: {_reason(error)}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

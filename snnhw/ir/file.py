@@ -152,5 +152,5 @@ def load_graph(path: Path) -> Graph:
         return _parse(metadata["snnhw"], tensors)
     except _Malformed as error:
         raise FileError(f"graph file {str(path)!r} is not usable: {error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FileError(f"graph file {str(path)!r} is not usable: its header is not JSON") from None
