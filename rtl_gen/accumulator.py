@@ -1,0 +1,145 @@
+"""Weighted sums: one accumulator for each lane."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.events import slot_layout
+from snnhw.plan import LayerPlan
+
+__all__ = ["Accumulator", "pack_words"]
+
+
+def pack_words(fields: list[tuple[list[int], int]]) -> list[int]:
+    """Pack columns of integers, each with its width, into words, the first column in the lowest bits."""
+    words = [0] * len(fields[0][0])
+    offset = 0
+    for column, bits in fields:
+        mask = (1 << bits) - 1
+        words = [word | (value & mask) << offset for word, value in zip(words, column, strict=True)]
+        offset += bits
+    return words
+
+
+class Accumulator(wiring.Component):
+    """Adds the weights of a timestep's events, tile by tile, and hands the sums over one neuron at a time.
+
+    Pipeline, one slot per cycle with `advance`:
+
+        1  address of the weight word: base of the tile + address of the event (no multiplier: the base grows by `inputs`)
+        2  weight memory
+        3  its output register, zero for an empty slot
+        4  accumulators; on the last slot of a tile the sums go to the shadow register and the accumulators to zero
+
+    The shadow register shifts towards lane 0, one neuron per `take`, while the next tile accumulates. The
+    pipeline stands still, `advance` low, exactly while a finished tile is in stage 4 and the shadow register
+    holds a neuron that is not being taken.
+
+    Parameters
+    ----------
+    layer : LayerPlan
+        Sizes, widths and weights.
+
+    Members
+    -------
+    slot, address : ``In(slot_layout())``, ``In(layer.input_address_bits)``
+        Slot of an :class:`~rtl_gen.events.EventBuffer`.
+    advance : ``Out(1)``
+        The slot is taken.
+    valid : ``Out(1)``
+        There is a sum.
+    current : ``Out(signed(layer.current_bits))``
+        Weighted sum of the next neuron, in ascending order.
+    sample_end : ``Out(1)``
+        Its timestep is the last of the sample.
+    take, take_last : ``In(1)``
+        The sum is taken; it was the last of its tile.
+    read, accumulate : ``Out(1)``
+        The weight memory is read; a slot is added.
+    load_active, load_write, load_address, load_data : ``In``
+        Only with loaded weights. While active, the memory belongs to the loader.
+    """
+
+    def __init__(self, layer: LayerPlan):
+        self.layer = layer
+        weights, *_ = layer.memories
+        self._memory = weights
+        members: dict[str, object] = {
+            "slot": In(slot_layout()),
+            "address": In(layer.input_address_bits),
+            "advance": Out(1),
+            "valid": Out(1),
+            "current": Out(signed(layer.current_bits)),
+            "sample_end": Out(1),
+            "take": In(1),
+            "take_last": In(1),
+            "read": Out(1),
+            "accumulate": Out(1),
+        }
+        if layer.weights_loaded:
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(range(weights.depth)), "load_data": In(weights.width)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layer = self.layer
+        words = [] if layer.weights_loaded else pack_words([(column.tolist(), layer.weight_bits) for column in layer.weight_words.T])
+        m.submodules.weights = weights = memory.Memory(shape=self._memory.width, depth=self._memory.depth, init=words)
+        read_port = weights.read_port()
+
+        # 1: address
+        weight_address = Signal(range(self._memory.depth), reset_less=True)
+        if layer.tiles > 1:
+            tile_base = Signal(range(self._memory.depth))
+            with m.If(self.advance & self.slot.valid & self.slot.tile_end):
+                m.d.sync += tile_base.eq(Mux(self.slot.step_end, 0, tile_base + layer.inputs))
+            address = tile_base + self.address
+        else:
+            address = self.address
+
+        # 2: memory, 3: output register, 4: accumulators
+        fetch, weigh, add = (Signal(slot_layout(), name=name) for name in ("fetch_slot", "weigh_slot", "add_slot"))
+        weight = Signal(self._memory.width, reset_less=True)
+        with m.If(self.advance):
+            m.d.sync += [weight_address.eq(address), fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh), weight.eq(read_port.data)]
+            with m.If(weigh.empty):
+                m.d.sync += weight.eq(0)
+        m.d.comb += [self.read.eq(fetch.valid & ~fetch.empty & self.advance), read_port.addr.eq(weight_address), read_port.en.eq(self.read)]
+        if layer.weights_loaded:
+            write_port = weights.write_port()
+            # One address for both directions, and never both at once: single-port memories will do.
+            m.d.comb += [
+                read_port.addr.eq(Mux(self.load_active, self.load_address, weight_address)),
+                read_port.en.eq(self.read & ~self.load_active),
+                write_port.addr.eq(read_port.addr),
+                write_port.en.eq(self.load_write & self.load_active),
+                write_port.data.eq(self.load_data),
+            ]
+
+        filled = Signal()  # the shadow register holds a sum
+        complete, load = Signal(), Signal()
+        m.d.comb += [
+            complete.eq(add.valid & add.tile_end),
+            self.advance.eq(~complete | ~filled | self.take_last),
+            self.accumulate.eq(add.valid & self.advance),
+            load.eq(complete & self.advance),
+        ]
+        with m.If(load):
+            m.d.sync += [filled.eq(1), self.sample_end.eq(add.sample_end)]
+        with m.Elif(self.take_last):
+            m.d.sync += filled.eq(0)
+
+        shadows = [Signal(signed(layer.current_bits), name=f"shadow_{lane}", reset_less=True) for lane in range(layer.lanes)]
+        for lane, shadow in enumerate(shadows):
+            accumulator = Signal(signed(layer.current_bits), name=f"accumulator_{lane}")
+            total = Signal.like(accumulator, name=f"total_{lane}")
+            m.d.comb += total.eq(accumulator + weight.word_select(lane, layer.weight_bits).as_signed())
+            with m.If(self.accumulate):
+                m.d.sync += accumulator.eq(Mux(add.tile_end, 0, total))
+            with m.If(load):
+                m.d.sync += shadow.eq(total)
+            if lane + 1 < layer.lanes:
+                with m.Elif(self.take):
+                    m.d.sync += shadow.eq(shadows[lane + 1])
+        m.d.comb += [self.valid.eq(filled), self.current.eq(shadows[0])]
+        return m

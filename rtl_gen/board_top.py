@@ -1,0 +1,161 @@
+"""Top of a bitstream: the core behind a serial line."""
+
+from typing import Protocol
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.lib import fifo, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.link import MessageReader, MessageWriter
+from rtl_gen.uart import UARTReceiver, UARTTransmitter
+from snnhw.board import Board
+from snnhw.board.link import QUEUE_BYTES, Format
+from snnhw.plan import Plan
+
+__all__ = ["BoardTop", "CorePorts", "board_format", "board_top_rtlil"]
+
+CORE_NAME = "snnhw_top"
+BOARD_NAME = "snnhw_board"
+# Lattice: block RAM of iCE40 reads wrong for a few microseconds after configuration, so nothing starts before 16.
+START_UP_S = 16e-6
+LIGHT_S = 0.05
+
+
+def board_format(plan: Plan) -> Format:
+    """Return the message sizes of a plan's core on a board."""
+    return Format(plan.inputs, plan.outputs, max((memory.width for layer in plan.layers for memory in layer.memories
+                                                  if memory.content == "loaded"), default=0))
+
+
+class CorePorts(wiring.Component):
+    """The core's ports, joined to the module ``snnhw_top`` that another file brings.
+
+    Parameters
+    ----------
+    form : Format
+        Sizes of its messages.
+
+    Members
+    -------
+    aresetn, s_axis_*, m_axis_*, s_axis_weights_*
+        As :class:`rtl_gen.Accelerator` has them; its clock is the domain ``sync``.
+    """
+
+    def __init__(self, form: Format):
+        self.form = form
+        members = {"aresetn": In(1)}
+        for name, flow, reverse, width in (("s_axis", In, Out, 8 * form.input_bytes), ("m_axis", Out, In, 8 * form.output_bytes)):
+            members |= {f"{name}_tvalid": flow(1), f"{name}_tready": reverse(1), f"{name}_tdata": flow(width),
+                        f"{name}_tlast": flow(1), f"{name}_tuser": flow(1)}
+        if form.weight_bits:
+            members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1), "s_axis_weights_tdata": In(8 * form.weight_bytes)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        ports = {("i_" if member.flow is In else "o_") + name: getattr(self, name) for name, member in self.signature.members.items()}
+        m.submodules.core = Instance(CORE_NAME, i_aclk=ClockSignal(), **ports)
+        return m
+
+
+class Core(Protocol):
+    """What the board top needs of a core: the members of :class:`CorePorts`."""
+
+    def elaborate(self, platform: object) -> Elaboratable: ...
+
+
+class BoardTop(wiring.Component):
+    """Serial line, messages and core.
+
+    Bytes that the core cannot take yet wait in a queue of ``QUEUE_BYTES``. After power-up the core is held in reset
+    for 16 microseconds; a reset message resets it again. The light is on for 50 ms after each byte.
+
+    Parameters
+    ----------
+    form : Format
+        Sizes of the messages.
+    clock_hz, baud : int
+        Frequency of the clock, bits per second of the line.
+    led_inverted : bool
+        A low level lights the light.
+    core : Elaboratable
+        The core, with the ports of :class:`CorePorts` in the domain ``sync``.
+
+    Members
+    -------
+    uart_rx : ``In(1)``
+        Line from the host.
+    uart_tx : ``Out(1)``
+        Line to the host.
+    led : ``Out(1)``
+        Activity light.
+    """
+
+    def __init__(self, form: Format, *, clock_hz: int, baud: int, led_inverted: bool = False, core: Elaboratable | None = None):
+        self.form = form
+        self.clock_hz = clock_hz
+        self.divisor = round(clock_hz / baud)
+        self.led_inverted = led_inverted
+        self.core = CorePorts(form) if core is None else core
+        super().__init__({"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.receiver = receiver = UARTReceiver(divisor=self.divisor)
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=8, depth=QUEUE_BYTES)
+        m.submodules.reader = reader = MessageReader(self.form)
+        m.submodules.core = core = self.core
+        m.submodules.writer = writer = MessageWriter(self.form)
+        m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self.divisor)
+
+        start_up_cycles = round(self.clock_hz * START_UP_S)
+        waited = Signal(range(start_up_cycles + 1))
+        with m.If(waited != start_up_cycles):
+            m.d.sync += waited.eq(waited + 1)
+
+        m.d.comb += [
+            receiver.rx.eq(self.uart_rx),
+            queue.w_data.eq(receiver.o.payload),
+            queue.w_en.eq(receiver.o.valid),
+            self.uart_tx.eq(transmitter.tx),
+            core.aresetn.eq((waited == start_up_cycles) & ~reader.restart),
+            core.s_axis_tvalid.eq(reader.o_events.valid),
+            core.s_axis_tdata.eq(reader.o_events.payload.address),
+            core.s_axis_tlast.eq(reader.o_events.payload.tick),
+            core.s_axis_tuser.eq(reader.o_events.payload.last),
+            reader.o_events.ready.eq(core.s_axis_tready),
+            writer.i.valid.eq(core.m_axis_tvalid),
+            writer.i.payload.address.eq(core.m_axis_tdata),
+            writer.i.payload.tick.eq(core.m_axis_tlast),
+            writer.i.payload.last.eq(core.m_axis_tuser),
+            core.m_axis_tready.eq(writer.i.ready),
+        ]
+        if self.form.weight_bits:
+            m.d.comb += [
+                core.s_axis_weights_tvalid.eq(reader.o_weights.valid),
+                core.s_axis_weights_tdata.eq(reader.o_weights.payload),
+                reader.o_weights.ready.eq(core.s_axis_weights_tready),
+            ]
+        wiring.connect(m, queue.r_stream, reader.i)
+        wiring.connect(m, writer.o, transmitter.i)
+
+        light_cycles = round(self.clock_hz * LIGHT_S)
+        light = Signal(range(light_cycles + 1))
+        with m.If(receiver.o.valid | (transmitter.i.valid & transmitter.i.ready)):
+            m.d.sync += light.eq(light_cycles)
+        with m.Elif(light != 0):
+            m.d.sync += light.eq(light - 1)
+        m.d.comb += self.led.eq((light != 0) ^ self.led_inverted)
+        return m
+
+
+def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool) -> str:
+    """Return the RTLIL of the module ``snnhw_board``, with ports ``clk, uart_rx, uart_tx, led`` and the core as an instance."""
+    top = BoardTop(form, clock_hz=board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted)
+    m = Module()
+    # Registers start with the bitstream, so the board's logic needs no reset.
+    m.domains.sync = sync = ClockDomain(reset_less=True)
+    m.submodules.board = top
+    ports = [sync.clk, top.uart_rx, top.uart_tx, top.led]
+    return rtlil.convert(m, name=BOARD_NAME, ports=ports, emit_src=False)

@@ -1,0 +1,155 @@
+"""Event lists: what a core keeps of a timestep, and how it replays it."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["EventBuffer", "event_layout", "slot_layout"]
+
+
+def event_layout(address_bits: int) -> data.StructLayout:
+    """Return the payload of an event stream.
+
+    A spike carries its ``address``. A ``tick`` ends the timestep and, with ``last``, the sample; its address means nothing.
+    """
+    return data.StructLayout({"address": address_bits, "last": 1, "tick": 1})
+
+
+def slot_layout() -> data.StructLayout:
+    """Return the flags that accompany one slot of accumulation through its pipeline.
+
+    ``valid``: there is a slot. ``empty``: it adds nothing, because its timestep has no event.
+    ``tile_end``, ``step_end``: last slot of its tile, of its timestep. ``sample_end``: of the last timestep of a sample.
+    """
+    return data.StructLayout({"valid": 1, "empty": 1, "tile_end": 1, "step_end": 1, "sample_end": 1})
+
+
+class EventBuffer(wiring.Component):
+    """Double-buffered list of the events of a timestep, replayed once for each tile.
+
+    One bank collects the events of the next timestep while the other is read. A tick closes the bank
+    that is being written; it is handed to the reader when the reader is idle or issues its last slot.
+    Only while a closed bank waits is `i` not ready, so nothing is lost between timesteps.
+
+    Accepts one event per cycle. The first slot of a timestep is issued in the cycle after its tick, or
+    in the cycle after the last slot of the timestep before; then one slot is issued in every cycle with
+    `advance`: ``tiles * max(1, events)`` slots. A slot is on `slot` in the cycle after its issue.
+
+    Parameters
+    ----------
+    inputs : int
+        Number of addresses, and the most events of a timestep.
+    address_bits : int
+        Width of an address.
+    tiles : int
+        How often a list is replayed.
+
+    Members
+    -------
+    i : ``In(stream.Signature(event_layout(address_bits)))``
+        Events, each address at most once per timestep, and ticks.
+    advance : ``In(1)``
+        The slot on `slot` is taken. While low, nothing is read and `slot` is held.
+    slot : ``Out(slot_layout())``
+        Flags of a slot.
+    address : ``Out(address_bits)``
+        Its address, valid unless the slot is empty.
+    write, read : ``Out(1)``
+        The memory is written, read.
+    """
+
+    def __init__(self, *, inputs: int, address_bits: int, tiles: int):
+        if inputs < 1:
+            raise ValueError(f"Inputs must be positive, not {inputs}")
+        if tiles < 1:
+            raise ValueError(f"Tiles must be positive, not {tiles}")
+        self.inputs, self.address_bits, self.tiles = inputs, address_bits, tiles
+        super().__init__({
+            "i": In(stream.Signature(event_layout(address_bits))),
+            "advance": In(1),
+            "slot": Out(slot_layout()),
+            "address": Out(address_bits),
+            "write": Out(1),
+            "read": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.events = events = memory.Memory(shape=self.address_bits, depth=2 * self.inputs, init=[])
+        write_port, read_port = events.write_port(), events.read_port()
+
+        bank = Signal()  # bank that is written; the reader has the other
+        write_address = Signal(range(2 * self.inputs))
+        written = Signal()
+        closed = Signal()  # the written bank is complete and waits for the reader
+        closed_last = Signal()
+
+        reading = Signal()
+        read_address = Signal(range(2 * self.inputs))
+        read_end = Signal(range(2 * self.inputs))  # modulo the depth: one past the last event of bank 1 is 0 or the depth
+        read_empty = Signal()
+        read_last = Signal()
+        tile = Signal(range(self.tiles))
+
+        accepted, tick, finish, handover = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~closed),
+            accepted.eq(self.i.valid & ~closed),
+            tick.eq(accepted & self.i.payload.tick),
+            handover.eq((tick | closed) & (~reading | finish)),
+            self.write.eq(accepted & ~self.i.payload.tick),
+            write_port.en.eq(self.write),
+            write_port.addr.eq(write_address),
+            write_port.data.eq(self.i.payload.address),
+        ]
+
+        following = Signal.like(read_address)
+        tile_end, last_tile = Signal(), Signal()
+        m.d.comb += [
+            following.eq(read_address + 1),
+            tile_end.eq(read_empty | (following == read_end)),
+            last_tile.eq(tile == self.tiles - 1),
+            finish.eq(reading & self.advance & tile_end & last_tile),
+            self.read.eq(reading & self.advance & ~read_empty),
+            read_port.en.eq(self.read),
+            read_port.addr.eq(read_address),
+            self.address.eq(read_port.data),
+        ]
+
+        with m.If(self.write):
+            m.d.sync += [write_address.eq(write_address + 1), written.eq(1)]
+        with m.If(tick):
+            m.d.sync += [closed.eq(1), closed_last.eq(self.i.payload.last)]
+        with m.If(reading & self.advance):
+            m.d.sync += read_address.eq(following)
+            with m.If(tile_end):
+                m.d.sync += [read_address.eq(self._base(~bank)), tile.eq(tile + 1)]
+            with m.If(finish):
+                m.d.sync += [reading.eq(0), tile.eq(0)]
+        with m.If(handover):
+            m.d.sync += [
+                reading.eq(1),
+                read_address.eq(self._base(bank)),
+                read_end.eq(write_address),
+                read_empty.eq(~written),
+                # The tick that closed the bank is on the stream, or has been kept.
+                read_last.eq((tick & self.i.payload.last) | (closed & closed_last)),
+                bank.eq(~bank),
+                write_address.eq(self._base(~bank)),
+                written.eq(0),
+                closed.eq(0),
+            ]
+        with m.If(self.advance):
+            m.d.sync += [
+                self.slot.valid.eq(reading),
+                self.slot.empty.eq(read_empty),
+                self.slot.tile_end.eq(tile_end),
+                self.slot.step_end.eq(tile_end & last_tile),
+                self.slot.sample_end.eq(read_last),
+            ]
+        return m
+
+    def _base(self, bank: object) -> object:
+        """Return the first address of a bank: every bit of the number of inputs that is set follows `bank`."""
+        from amaranth.hdl import Mux
+        return Mux(bank, self.inputs, 0)

@@ -1,0 +1,97 @@
+"""One core: the event list, the weighted sums and the neurons of a layer."""
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from rtl_gen.accumulator import Accumulator
+from rtl_gen.events import EventBuffer, event_layout
+from rtl_gen.finaliser import Finaliser
+from snnhw.plan import LayerPlan
+
+__all__ = ["ACCESSES", "Layer"]
+
+#: One-bit signals of a layer, high for one cycle per access, in the order of the pipeline.
+ACCESSES = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "parameters_read", "membranes_write")
+
+
+class Layer(wiring.Component):
+    """Core of one layer: output-stationary, event-driven.
+
+    A timestep takes ``tiles * max(1, events)`` cycles, or ``outputs + pause_slots(layer)`` if that is
+    more, while the events of the next timestep are collected. :mod:`snnhw.plan.cycles` has the exact schedule.
+
+    Parameters
+    ----------
+    layer : LayerPlan
+        What it computes, and how.
+
+    Members
+    -------
+    i : ``In(stream.Signature(event_layout(layer.input_address_bits)))``
+        Spikes and ticks of the presynaptic neurons.
+    o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
+        Spikes of a timestep in ascending order, then its tick.
+    trace_valid, trace_neuron, trace_membrane, trace_spike : ``Out``
+        A new state is written: of which neuron, its value, and whether the neuron fired.
+    events_write, events_read, weights_read, accumulate, finalise, membranes_read, parameters_read, membranes_write : ``Out(1)``
+        High for one cycle per access: of a memory, of the accumulators (`lanes` additions), of the finaliser (one neuron).
+    load_active, load_write, load_address, load_data : ``In``
+        Only with loaded weights, see :class:`~rtl_gen.accumulator.Accumulator`.
+    """
+
+    def __init__(self, layer: LayerPlan):
+        self.layer = layer
+        weights, *_ = layer.memories
+        members: dict[str, object] = {
+            "i": In(stream.Signature(event_layout(layer.input_address_bits))),
+            "o": Out(stream.Signature(event_layout(layer.output_address_bits))),
+            "trace_valid": Out(1),
+            "trace_neuron": Out(layer.output_address_bits),
+            "trace_membrane": Out(signed(layer.state_bits)),
+            "trace_spike": Out(1),
+        }
+        members |= {name: Out(1) for name in ACCESSES if name != "parameters_read" or layer.parameter_bits}
+        if layer.weights_loaded:
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(range(weights.depth)), "load_data": In(weights.width)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layer = self.layer
+        m.submodules.events = events = EventBuffer(inputs=layer.inputs, address_bits=layer.input_address_bits, tiles=layer.tiles)
+        m.submodules.accumulator = accumulator = Accumulator(layer)
+        m.submodules.finaliser = finaliser = Finaliser(layer)
+        connect(m, flipped(self.i), events.i)
+        connect(m, finaliser.o, flipped(self.o))
+        m.d.comb += [
+            accumulator.slot.eq(events.slot),
+            accumulator.address.eq(events.address),
+            events.advance.eq(accumulator.advance),
+            finaliser.valid.eq(accumulator.valid),
+            finaliser.current.eq(accumulator.current),
+            finaliser.sample_end.eq(accumulator.sample_end),
+            accumulator.take.eq(finaliser.take),
+            accumulator.take_last.eq(finaliser.take_last),
+            self.trace_valid.eq(finaliser.state_write),
+            self.trace_neuron.eq(finaliser.state_neuron),
+            self.trace_membrane.eq(finaliser.state_value),
+            self.trace_spike.eq(finaliser.state_spike),
+            self.events_write.eq(events.write),
+            self.events_read.eq(events.read),
+            self.weights_read.eq(accumulator.read),
+            self.accumulate.eq(accumulator.accumulate),
+            self.finalise.eq(finaliser.take),
+            self.membranes_read.eq(finaliser.state_read),
+            self.membranes_write.eq(finaliser.state_write),
+        ]
+        if layer.parameter_bits:
+            m.d.comb += self.parameters_read.eq(finaliser.parameters_read)
+        if layer.weights_loaded:
+            m.d.comb += [
+                accumulator.load_active.eq(self.load_active),
+                accumulator.load_write.eq(self.load_write),
+                accumulator.load_address.eq(self.load_address),
+                accumulator.load_data.eq(self.load_data),
+            ]
+        return m
