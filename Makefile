@@ -1,0 +1,65 @@
+# Everything here sets itself up: it needs Python 3.11 or newer, a C++ compiler, make and git.
+#
+#   make demo    one network from its checkpoint to verified Verilog, a bitstream and its energy
+#   make test    lint, types and all tests
+#
+# PYTHON names the interpreter to build the environment with, VENV the folder of the environment.
+
+VENV ?= .venv
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+bin := $(VENV)/bin
+ready := $(VENV)/.ready
+jobs ?= 2
+
+.PHONY: demo test lint types unit install icarus fuzz prove bench mnist retrain wheel clean
+
+demo: install icarus
+	$(bin)/python scripts/demo.py
+
+test: lint types unit
+
+lint: install
+	$(bin)/ruff check .
+
+types: install
+	$(bin)/mypy
+
+unit: install icarus
+	OMP_NUM_THREADS=1 $(bin)/pytest -n $(jobs) --dist worksteal
+
+install: $(ready)
+
+# Runs again when a dependency or a pin changes.
+$(ready): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: Python must be 3.11 or newer, and no such interpreter was found; set PYTHON=..." >&2; exit 3; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || { echo "error: a C++ compiler is not installed" >&2; exit 3; }
+	sh scripts/make_environment.sh "$(PYTHON)" "$(VENV)"
+	$(bin)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+icarus:
+	@sh scripts/install_icarus.sh
+
+# Longer proofs, outside `make test`.
+fuzz: install icarus
+	OMP_NUM_THREADS=1 $(bin)/pytest -n $(jobs) -m fuzz
+
+prove: install
+	$(bin)/pytest -n $(jobs) -m prove
+
+mnist: install
+	$(bin)/python benchmarks/mnist.py
+
+bench: install
+	$(bin)/python benchmarks/startup.py
+
+wheel: install
+	$(bin)/pytest -n0 -m wheel
+
+# Trains the embedded default again, from its recipe.
+retrain: install
+	$(bin)/snnhw train models/digits --out build/digits
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
