@@ -1,6 +1,6 @@
 """The accelerator: one core per layer, joined by streams, behind AXI4-Stream ports."""
 
-from amaranth.hdl import ClockDomain, Module, signed
+from amaranth.hdl import ClockDomain, DomainRenamer, Fragment, Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -61,25 +61,25 @@ class Accelerator(wiring.Component):
                 members |= {f"trace{k}_valid": Out(1), f"trace{k}_neuron": Out(layer.output_address_bits),
                             f"trace{k}_membrane": Out(signed(layer.state_bits)), f"trace{k}_spike": Out(1)}
         super().__init__(members)
+        self.cores = tuple(Layer(layer) for layer in plan.layers)
 
     @property
     def loaded(self) -> tuple[LayerPlan, ...]:
         """Layers whose weights are loaded."""
         return tuple(layer for layer in self.plan.layers if layer.weights_loaded)
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Fragment:
         m = Module()
         first, last = self.plan.layers[0], self.plan.layers[-1]
-        m.domains.sync = domain = ClockDomain("sync", local=True)
+        # Not named sync: a domain of the design around the core must not reach in under that name.
+        m.domains.axis = domain = ClockDomain(local=True)
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
 
         m.submodules.input = source = InputRegister(event_layout(first.input_address_bits))
         m.submodules.output = sink = OutputRegister(event_layout(last.output_address_bits))
-        layers = []
-        for k, layer in enumerate(self.plan.layers):
-            m.submodules[f"layer{k}"] = core = Layer(layer)
-            layers.append(core)
-        for producer, consumer in zip([source, *layers], [*layers, sink], strict=True):
+        for k, core in enumerate(self.cores):
+            m.submodules[f"layer{k}"] = core
+        for producer, consumer in zip([source, *self.cores], [*self.cores, sink], strict=True):
             connect(m, producer.o, consumer.i)
 
         m.d.comb += [
@@ -105,7 +105,7 @@ class Accelerator(wiring.Component):
                 source.i.valid.eq(self.s_axis_tvalid & loader.done),
                 self.s_axis_tready.eq(source.i.ready & loader.done),
             ]
-            for position, core in enumerate(core for core in layers if core.layer.weights_loaded):
+            for position, core in enumerate(core for core in self.cores if core.layer.weights_loaded):
                 m.d.comb += [
                     core.load_active.eq(~loader.done),
                     core.load_write.eq(loader.write[position]),
@@ -113,7 +113,7 @@ class Accelerator(wiring.Component):
                     core.load_data.eq(loader.i.payload),
                 ]
         if self.trace:
-            for k, core in enumerate(layers):
+            for k, core in enumerate(self.cores):
                 for name in ("valid", "neuron", "membrane", "spike"):
                     m.d.comb += getattr(self, f"trace{k}_{name}").eq(getattr(core, f"trace_{name}"))
-        return m
+        return DomainRenamer("axis")(m)

@@ -227,21 +227,6 @@ class _Neuron:
         self.layer, self.spec = layer, layer.spec
         self._delay, self._parameter = pipeline.delay, parameter
 
-    @property
-    def total_bits(self) -> int:
-        """Width of the new state before saturation, for any number of timesteps.
-
-        The plan's own range holds for the timesteps of a sample; where saturation bounds the state, a
-        longer sample must be right too.
-        """
-        layer, spec = self.layer, self.spec
-        if spec.overflow == "exact":
-            return layer.update_bits
-        total = Interval.of_word(layer.state_bits) + (layer.current << spec.frac) + Interval(int(np.min(spec.bias)), int(np.max(spec.bias)))
-        if spec.reset == "subtract" and spec.reset_time == "next":
-            total = total + Interval(-int(np.max(spec.reset_amount)), 0)
-        return total.bits
-
     def update(self, stored: Value, current: Value) -> tuple[Value, Value]:
         """Return the new state and the spike in the write stage, from the stored state and the sum in stage 1."""
         spec, delay, parameter = self.spec, self._delay, self._parameter
@@ -266,10 +251,10 @@ class _Neuron:
         exact = decayed + drive
         if later and target and not replaced:
             exact = Mux(fired, parameter("reset_amount", stage), exact)
-        total = delay(exact, "total", self.total_bits)
+        total = delay(exact, "total", self.layer.update_bits)
         fired, stage = delay(fired, "fired_total"), stage + 1
         if later and spec.reset == "subtract":
-            total = delay(total - Mux(fired, parameter("reset_amount", stage), 0), "remainder", self.total_bits)
+            total = delay(total - Mux(fired, parameter("reset_amount", stage), 0), "remainder", self.layer.update_bits)
             stage += 1
 
         state, spike = self._saturate(total), self._compare(total, parameter("threshold", stage))
