@@ -132,7 +132,7 @@ class Finaliser(wiring.Component):
                 m.d.sync += self.state_neuron.eq(self.state_neuron + 1)
             m.d.sync += [
                 self.o.valid.eq((valids[last_stage] & spike) | ticks[last_stage]),
-                self.o.payload.address.eq(self.state_neuron),
+                self.o.payload.address.eq(Mux(ticks[last_stage], 0, self.state_neuron)),
                 self.o.payload.tick.eq(ticks[last_stage]),
                 self.o.payload.last.eq(endings[last_stage]),
             ]
