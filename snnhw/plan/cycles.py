@@ -1,10 +1,24 @@
-"""Schedule of a core, and the exact number of cycles of a sample."""
+"""Schedule of a core, and the exact number of cycles of a sample.
 
-from snnhw.plan.plan import LayerPlan
+The cores of a pipeline wait for each other only at the ends of tiles and of timesteps, so the model
+follows those moments alone: for each tile a few maxima and sums, for all samples at once. Two parts of a
+core move in lockstep and stop as a whole: the pipeline of the accumulators, while a finished tile finds the
+shadow register taken, and the finaliser, while an event finds the next core's list closed. Each is a
+:class:`_HaltingClock`.
+"""
 
-__all__ = ["ACCUMULATE_STAGES", "pause_slots", "write_stage"]
+from collections.abc import Mapping
+
+import numpy as np
+
+from snnhw.plan.plan import LayerPlan, Plan
+
+__all__ = ["ACCUMULATE_STAGES", "pause_slots", "predict_cycles", "write_stage"]
 
 ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
+INPUT_STAGES = 1  # register before the first core
+OUTPUT_STAGES = 1  # register behind the last core
+FAR = 1 << 62  # a tick that never comes
 
 
 def write_stage(layer: LayerPlan) -> int:
@@ -13,5 +27,144 @@ def write_stage(layer: LayerPlan) -> int:
 
 
 def pause_slots(layer: LayerPlan) -> int:
-    """Return the slots that follow the last neuron of a timestep: the tick, and what keeps a state from being read before it is written."""
+    """Return the slots that follow the last neuron of a timestep.
+
+    The first is the tick; the others keep a state from being read before it is written.
+    """
     return max(1, write_stage(layer) + 1 - layer.outputs)
+
+
+class _HaltingClock:
+    """Clock that counts the cycles in which a pipeline moves: its ticks, against real cycles.
+
+    Only the latest halts are kept; nothing is asked about the time before them. Every time is int64, (samples,).
+    """
+
+    def __init__(self, samples: int, memory: int):
+        # A moment: its tick, and the halted cycles up to and before it.
+        self._ticks = [np.zeros(samples, np.int64)] * memory
+        self._halted = [np.zeros(samples, np.int64)] * memory
+
+    def cycle(self, tick: np.ndarray) -> np.ndarray:
+        """Return the cycle of a tick."""
+        halted = self._halted[0]
+        for moment, later in zip(self._ticks[1:], self._halted[1:], strict=True):
+            halted = np.where(moment <= tick, later, halted)
+        return tick + halted
+
+    def tick(self, cycle: np.ndarray) -> np.ndarray:
+        """Return the first tick that is not before a cycle."""
+        result = cycle - self._halted[0]
+        for moment, halted in zip(self._ticks[1:], self._halted[1:], strict=True):
+            result = np.minimum(result, np.maximum(moment, cycle - halted))
+        return result
+
+    def expect(self) -> None:
+        """Make room for one more halt, whose tick is not known yet."""
+        self._ticks = [*self._ticks[1:], np.full_like(self._ticks[0], FAR)]
+        self._halted = [*self._halted[1:], self._halted[-1]]
+
+    def halt(self, tick: np.ndarray, until: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
+        """Halt before a tick until a cycle, for the samples `where` it is the halt that is expected; return the cycle of the tick."""
+        cycle = np.maximum(self.cycle(tick), until)
+        self._ticks[-1] = np.where(where, tick, self._ticks[-1])
+        self._halted[-1] = np.where(where, cycle - tick, self._halted[-1])
+        return cycle
+
+
+class _Core:
+    """Moments of one core, in cycles since the first transfer into the accelerator.
+
+    Attributes
+    ----------
+    handed : int64 array, (samples,)
+        The list of the newest timestep is handed to the reader; -1 before the first.
+    """
+
+    def __init__(self, layer: LayerPlan, samples: int):
+        self.layer = layer
+        never = np.full(samples, -1, np.int64)
+        self.handed = never
+        self._finished = never  # the last slot of the newest timestep is issued: its cycle,
+        self._issued = never  # and its tick
+        self._taken = never  # the last neuron of the newest tile is taken: its cycle,
+        self._free = never + 1  # and the tick from which the next neuron may be
+        # A tile is loaded 4 ticks after its last slot is issued, and behind it come the last slots of up to 4 tiles.
+        self._accumulators = _HaltingClock(samples, ACCUMULATE_STAGES + 2)
+        # One halt per timestep, before its first output, and at most 3 timesteps in the pipeline.
+        self._finaliser = _HaltingClock(samples, 4)
+
+    def step(self, ticked: np.ndarray, events: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        """Follow one timestep, and return the cycle in which its tick leaves the core.
+
+        Every argument and the result are int64, (samples,).
+
+        Parameters
+        ----------
+        ticked : int64 array
+            Cycle in which its tick enters the core.
+        events : int64 array
+            Events that it has.
+        first_spike : int64 array
+            First neuron that fires, or the number of neurons.
+        ready : int64 array
+            First cycle in which its first output can be transferred.
+        """
+        layer, accumulators, finaliser = self.layer, self._accumulators, self._finaliser
+        output_stage = write_stage(layer) + 1
+        slots = np.maximum(events, 1)
+        self.handed = np.maximum(ticked, self._finished)
+        self._issued = accumulators.tick(self.handed + 1) - 1
+        finaliser.expect()
+        for tile in range(layer.tiles):
+            self._issued = self._issued + slots
+            finished = accumulators.cycle(self._issued)
+            accumulators.expect()
+            loaded = accumulators.halt(self._issued + ACCUMULATE_STAGES, self._taken)
+            neuron = tile * layer.lanes
+            neurons = min(layer.lanes, layer.outputs - neuron)
+            first = np.maximum(self._free, finaliser.tick(loaded + 1))
+            within = (first_spike >= neuron) & (first_spike < neuron + neurons)
+            finaliser.halt(first + (first_spike - neuron) + output_stage, ready, within)
+            self._free = first + neurons
+            self._taken = finaliser.cycle(self._free - 1)
+        self._finished = finished
+        tick = self._free + output_stage
+        finaliser.halt(tick, ready, first_spike == layer.outputs)
+        left = finaliser.cycle(tick)
+        self._free = self._free + pause_slots(layer)
+        return left
+
+
+def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the exact number of clock cycles of each sample, when each is run alone.
+
+    They are counted from the first transfer into the accelerator to the transfer of the last tick out of
+    it, both included, with a source that always has an event and a sink that always takes one.
+
+    Parameters
+    ----------
+    plan : Plan
+        The accelerator.
+    trains : mapping of str to bool array, (samples, timesteps, neurons)
+        Spikes of the input and of every layer, by name: ``Trace.spikes`` of the reference.
+
+    Returns
+    -------
+    int64 array, (samples,)
+    """
+    source = np.asarray(trains[plan.graph.input.name])
+    samples, timesteps, _ = source.shape
+    cores = [_Core(layer, samples) for layer in plan.layers]
+    inputs = [source, *(np.asarray(trains[layer.name]) for layer in plan.layers)]
+    events = [train.sum(axis=2, dtype=np.int64) for train in inputs[:-1]]
+    firsts = [np.where(train.any(axis=2), train.argmax(axis=2), train.shape[2]) for train in inputs[1:]]
+    always = np.zeros(samples, np.int64)
+    moment = always
+    for t in range(timesteps):
+        # The source is never late: the first event is there as soon as the list is open.
+        moment = np.maximum(cores[0].handed + 1, INPUT_STAGES) + events[0][:, t]
+        for index, core in enumerate(cores):
+            ready = cores[index + 1].handed + 1 if index + 1 < len(cores) else always
+            moment = core.step(moment, events[index][:, t], firsts[index][:, t], ready)
+    return moment + OUTPUT_STAGES + 1
