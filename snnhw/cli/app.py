@@ -1,0 +1,64 @@
+"""The program: its commands, and what becomes of their errors."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+
+from snnhw.cli import build, doctor, energy, estimate, generate, inspect, lower, report, train, verify
+from snnhw.errors import SnnhwError
+from snnhw.tools import ToolFailed
+
+__all__ = ["app", "main", "run"]
+
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+
+app = typer.Typer(
+    name="snnhw", add_completion=False, pretty_exceptions_enable=False,
+    help="From a trained spiking neural network to an FPGA accelerator that computes exactly the same.",
+    epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
+)
+# In the order of a session; the help shows them so.
+for module in (doctor, train, lower, inspect, estimate, generate, verify, build, energy, report):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
+
+
+def _fail(text: str, code: int) -> int:
+    """Print one error line and return the exit code."""
+    print("error:", text, file=sys.stderr)
+    return code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """End through the ``finally`` blocks, which take half-written outputs away."""
+    raise SystemExit(EXIT_TERMINATED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code; errors become one line on stderr."""
+    try:
+        code = app(list(arguments) or ["--help"], prog_name="snnhw", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:  # the reader of our output went away, and had what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (SnnhwError, ToolFailed, typer.TyperException, OSError) as error:
+        if "--debug" in arguments:
+            traceback.print_exception(error)
+        if isinstance(error, typer.TyperException):
+            return _fail(error.format_message().rstrip("."), 2)
+        if isinstance(error, SnnhwError):
+            return _fail(str(error), error.exit_code)
+        return _fail(str(error), 1 if isinstance(error, ToolFailed) else 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted, nothing half-written is left behind", EXIT_INTERRUPTED)
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    raise SystemExit(run(sys.argv[1:]))

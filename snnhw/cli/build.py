@@ -1,0 +1,43 @@
+"""``snnhw build``: the bitstream of a generated core, and what it uses."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snnhw.cli.options import Board, Debug, Hardware, Json, Quiet
+from snnhw.cli.output import Session, key_values, table
+from snnhw.cli.runs import run_of_hardware
+from snnhw.errors import UsageError
+
+__all__ = ["command"]
+
+
+def command(hardware: Hardware, board: Board = None,
+            out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; beside the hardware by default.",
+                                                     show_default=False)] = None,
+            seeds: Annotated[int, typer.Option("--seeds", help="Placements to try; the median frequency is reported.")] = 3,
+            json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Build the bitstream for a board with Yosys and nextpnr, and report cells, memories and frequency.
+
+    Exits with 1 when the design misses the clock of the board.
+    """
+    session = Session("build", json=json, quiet=quiet)
+    from snnhw.board import load_board
+    from snnhw.build import build
+    from snnhw.files import read_json
+    named = board or read_json(hardware / "manifest.json", "manifest").get("board")
+    if not named:
+        raise UsageError("--board must be given, because the hardware was generated for no board")
+    target = load_board(named)
+    if not 1 <= seeds <= 64:
+        raise UsageError(f"--seeds must be between 1 and 64, not {seeds}")
+    folder = out or hardware.with_name(f"{hardware.name}-{target.name}")
+    result = build(hardware, target, seeds=range(1, seeds + 1), out=folder, progress=session.progress)
+    results = result.as_dict() | {"folder": str(folder), "ok": result.meets_clock is not False, "problem": result.verdict}
+    rows = [(name.replace("_", " "), value["used"], value["available"], f"{value['used'] / value['available']:.1%}")
+            for name, value in results["used"].items()]
+    timing: dict[str, object] = {f"MHz, seed {seed}": value for seed, value in result.fmax_mhz.items()}
+    timing |= {"MHz, median": result.median_mhz, "verdict": result.verdict, "bitstream": result.bitstream}
+    session.finish(results, table(f"Built for {target}", ("resource", "used", "available", "share"), rows),
+                   key_values("Timing", timing), folder=run_of_hardware(hardware))

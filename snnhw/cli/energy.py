@@ -1,0 +1,54 @@
+"""``snnhw energy``: the analytical energy against that of the RTL's own activity."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snnhw.cli.options import Board, Debug, Json, Lanes, LoadWeights, Quiet, Run, parse_lanes
+from snnhw.cli.output import Session, text_table
+from snnhw.cli.runs import open_run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from snnhw.plan import Plan
+
+__all__ = ["command"]
+
+MEASURED_SAMPLES = 50
+
+
+def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
+    """Return what the RTL did with the samples, in the form that the cost model takes."""
+    from snnhw.cost import signal_names
+    from snnhw.verify import simulate
+    simulation = simulate(plan, spikes, activity=True)
+    activity = simulation.activity
+    assert activity is not None
+    return {"cycles": simulation.cycles, "engine": simulation.engine,
+            "highs": {name: activity.highs_of(name) for name in signal_names(plan)},
+            "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}}
+
+
+def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+            samples: Annotated[int, typer.Option(
+                "--samples", "-n", help="Test samples to measure, the same on every rung.")] = MEASURED_SAMPLES,
+            seed: Annotated[int, typer.Option("--seed", help="Of the draws behind the bands.")] = 0,
+            json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Compare the energy of the analytical models with that of the simulated RTL, on the same samples."""
+    session = Session("energy", json=json, quiet=quiet)
+    opened = open_run(run)
+    from snnhw.board import load_board
+    from snnhw.cost import comparison_table, energy_ladder, energy_table
+    from snnhw.reference import run as interpret
+    target = load_board(board or opened.decisions().get("board") or "icebreaker")
+    plan = opened.plan(parse_lanes(lanes), load_weights)
+    spikes, _ = opened.samples(samples)
+    session.progress(f"running the integer reference on {samples} samples")
+    trace = interpret(opened.graph, spikes, keep_membranes=False)
+    session.progress("simulating the RTL and counting its activity")
+    measured = _measure(plan, spikes)
+    session.progress("drawing the bands")
+    results = energy_ladder(plan, trace.spikes, measured=measured, board=target, seed=seed)
+    session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),
+                   folder=opened.folder, seed=seed)

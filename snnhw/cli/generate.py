@@ -1,0 +1,43 @@
+"""``snnhw generate``: the Verilog of a network, with everything that is needed to check and build it."""
+
+from typing import Annotated
+
+import typer
+
+from snnhw.cli.options import Board, Debug, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_lanes
+from snnhw.cli.output import Session, key_values
+from snnhw.cli.runs import open_run
+
+__all__ = ["command"]
+
+SHIPPED_SAMPLES = 4
+
+
+def command(run: Run, out: Out, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+            samples: Annotated[int, typer.Option(
+                "--samples", "-n", help="Test samples that ship as golden vectors.")] = SHIPPED_SAMPLES,
+            json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Generate a self-contained folder: Verilog, FuseSoC core, constraints, bench with golden vectors, manifest."""
+    from snnhw.tools import require_package
+    require_package("amaranth", "rtl", "generating")
+    session = Session("generate", json=json, quiet=quiet)
+    opened = open_run(run)
+    from rtl_gen import generate
+    from snnhw.board import load_board
+    from snnhw.plan import DEFAULT_LANES, make_plan
+    from snnhw.verify import make_vectors
+    chosen = parse_lanes(lanes)
+    target = load_board(board) if board is not None else None
+    plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights))
+    spikes, _ = opened.samples(samples)
+    session.progress(f"computing golden vectors of {samples} samples")
+    vectors = make_vectors(plan, spikes)
+    session.progress("generating")
+    generate(plan, out, board=target, vectors=vectors)
+    files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+    results = {
+        "folder": str(out), "board": target.name if target is not None else None,
+        "lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": bool(load_weights), "samples": samples,
+        "files": files,
+    }
+    session.finish(results, key_values(f"Generated {out}", files, caption="bytes of each file"), folder=opened.folder)

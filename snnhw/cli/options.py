@@ -1,0 +1,48 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snnhw.errors import UsageError
+
+__all__ = ["Board", "Debug", "Hardware", "Json", "Lanes", "LoadWeights", "Out", "Quiet", "Run", "Samples", "parse_lanes"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel="Output")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel="Output")]
+
+Run = Annotated[Path, typer.Argument(help="Run folder: what `lower` wrote, or a graph file.", show_default=False)]
+Hardware = Annotated[Path, typer.Argument(help="Folder that `generate` wrote.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", show_default=False)]
+Board = Annotated[str | None, typer.Option("--board", "-b", help="Board name, or the path of a board file.", show_default=False)]
+Lanes = Annotated[list[str] | None, typer.Option(
+    "--lanes", help="Lanes of the slowest layer, the others balanced against it (16); or LAYER=N, once for each layer.",
+    metavar="N|LAYER=N", show_default=False)]
+LoadWeights = Annotated[bool | None, typer.Option(
+    "--load-weights/--fixed-weights", show_default=False,
+    help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
+Samples = Annotated[int | None, typer.Option(
+    "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
+
+
+def parse_lanes(texts: list[str] | None) -> int | dict[str, int] | None:
+    """Return what ``--lanes`` says: one number for the slowest layer, or a number for each named layer."""
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _count(texts[0])
+    lanes: dict[str, int] = {}
+    for text in texts:
+        layer, equals, count = text.rpartition("=")
+        if not equals or not layer:
+            raise UsageError(f"--lanes must be one number, or LAYER=N for each layer, not {text!r} beside others")
+        lanes[layer] = _count(count)
+    return lanes
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise UsageError(f"--lanes must be a whole number, not {text!r}")
+    return int(text)

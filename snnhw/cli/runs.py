@@ -1,0 +1,94 @@
+"""Run folders: what earlier commands left there for later ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnhw.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from snnhw.ir import Graph
+    from snnhw.plan import Plan
+
+__all__ = ["RunFolder", "open_run", "run_of_hardware"]
+
+GRAPH, SAMPLES, HARDWARE_RECORD = "graph.safetensors", "samples.safetensors", "generate.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A lowered network and its test samples.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the records of the commands go.
+    graph : Graph
+        The network.
+    """
+
+    folder: Path
+    graph: "Graph"
+
+    def samples(self, count: int | None = None) -> tuple["np.ndarray", "np.ndarray"]:
+        """Return input spikes, bool (samples, timesteps, inputs), and labels, int64 (samples,).
+
+        Parameters
+        ----------
+        count : int or None
+            Of the first samples; None for all.
+        """
+        from snnhw.files import read_tensors
+        path = self.folder / SAMPLES
+        tensors, _ = read_tensors(path, "samples file")
+        if not {"values", "labels"} <= set(tensors):
+            found = ", ".join(map(repr, sorted(tensors)))
+            raise FileError(f"samples file {str(path)!r} must hold 'values' and 'labels', not {found}")
+        values, labels = tensors["values"], tensors["labels"]
+        if labels.ndim != 1 or values.shape[:1] != labels.shape or not labels.size:
+            raise FileError(f"samples file {str(path)!r} must hold one label for each sample, "
+                            f"not {labels.shape} for {values.shape}")
+        if count is not None and not 1 <= count <= labels.size:
+            raise UsageError(f"--samples must be between 1 and the {labels.size} of the run folder, not {count}")
+        try:
+            return self.graph.input.encoding(values[:count], self.graph.timesteps), labels[:count]
+        except (TypeError, ValueError) as error:
+            raise FileError(f"samples file {str(path)!r} does not fit the network: {error}") from None
+
+    def decisions(self) -> dict[str, Any]:
+        """Return what ``generate`` decided here: board, lanes and weight loading; empty before it ran."""
+        from snnhw.files import read_json
+        path = self.folder / HARDWARE_RECORD
+        if not path.exists():
+            return {}
+        record = read_json(path, "record")
+        results = record.get("results") if isinstance(record, dict) else None
+        if not isinstance(results, dict) or not {"board", "lanes", "load_weights"} <= set(results):
+            raise FileError(f"record {str(path)!r} must be one that generate wrote")
+        return {name: results[name] for name in ("board", "lanes", "load_weights")}
+
+    def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None) -> "Plan":
+        """Plan the network as told, or as ``generate`` planned it here, or by default."""
+        from snnhw.plan import DEFAULT_LANES, make_plan
+        earlier = self.decisions()
+        chosen = lanes if lanes is not None else earlier.get("lanes", DEFAULT_LANES)
+        loaded = load_weights if load_weights is not None else earlier.get("load_weights", False)
+        return make_plan(self.graph, lanes=chosen, load_weights=loaded)
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return the run folder at `path`, or that of a graph file."""
+    from snnhw.ir import load_graph
+    if path.is_dir():
+        if not (path / GRAPH).exists():
+            raise FileError(f"run folder {str(path)!r} has no {GRAPH}, which `snnhw lower` writes")
+        return RunFolder(path, load_graph(path / GRAPH))
+    return RunFolder(path.parent, load_graph(path))
+
+
+def run_of_hardware(hardware: Path) -> Path:
+    """Return where records about a generated folder go: the run folder around it, or the folder itself where there is none."""
+    around = hardware.resolve().parent
+    return around if (around / GRAPH).exists() else hardware
