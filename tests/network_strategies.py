@@ -10,7 +10,8 @@ __all__ = ["decays", "graphs", "names", "specs", "spike_trains"]
 
 # Text a user may give, with everything that could upset a file, a page or a hardware description.
 names = st.one_of(
-    st.sampled_from(["fc1", "net.fc1", "a b", "x\n$finish;", '"quoted"', "`define", "\\escaped ", "名前", "l); endmodule", "\x00", "%s"]),
+    st.sampled_from(["fc1", "net.fc1", "a b", "x\n$finish;", '"quoted"', "`define", "\\escaped ", "名前",
+                     "l); endmodule", "\x00", "%s"]),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8))
 
 
@@ -73,7 +74,8 @@ def graphs(draw, *, layers=3, width=5, overflow=("saturate",), synapse=True, tim
         nodes.append(Neuron(next(unique), (nodes[-1].name,), draw(specs(neurons, overflow=overflow, synapse=synapse))))
         sources = neurons
     nodes.append(Readout(next(unique), (nodes[-1].name,)))
-    return Graph(draw(names), tuple(nodes), draw(st.integers(1, timesteps)), draw(st.dictionaries(st.text("ab\n\"é"), names, max_size=2)))
+    meta = draw(st.dictionaries(st.text("ab\n\"é"), names, max_size=2))
+    return Graph(draw(names), tuple(nodes), draw(st.integers(1, timesteps)), meta)
 
 
 @st.composite

@@ -49,6 +49,7 @@ def as_integers(values: object, what: str) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{what} must be integers, not {array.dtype}")
     if array.dtype.kind == "f":
+        array = array.astype(np.result_type(array, np.float64))
         if not np.isfinite(array).all():
             raise ValueError(f"{what} must be finite, not {array[~np.isfinite(array)].flat[0]}")
         if (array != np.floor(array)).any():

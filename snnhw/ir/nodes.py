@@ -131,6 +131,8 @@ class Linear(Node):
         if not isinstance(self.weight_bits, int) or isinstance(self.weight_bits, bool):
             raise TypeError(f"layer {self.name!r} (Linear): weight width must be an integer, not {self.weight_bits!r}")
         object.__setattr__(self, "weight", as_integers(self.weight, f"layer {self.name!r} (Linear): weights"))
+        if self.weight.ndim != 2 or 0 in self.weight.shape:
+            raise ValueError(f"layer {self.name!r} (Linear): weights must have shape (outputs, inputs), not {self.weight.shape}")
 
     @property
     def outputs(self) -> int:
@@ -145,8 +147,6 @@ class Linear(Node):
         return (self.outputs,)
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        if self.weight.ndim != 2 or 0 in self.weight.shape:
-            return [f"weights must have shape (outputs, inputs), not {self.weight.shape}"]
         problems = []
         if self.outputs > MAX_NEURONS:
             problems.append(f"outputs must be at most {MAX_NEURONS}, not {self.outputs}")

@@ -84,7 +84,8 @@ def test_residue_above_threshold_fires_again():
     assert trace(NeuronSpec(5, reset="subtract", reset_amount=5), [17, 0, 0, 0]) == "12* 7* 2* 2"
     assert trace(NeuronSpec(5, reset="subtract", reset_amount=5, reset_time="next"), [17, 0, 0, 0]) == "17* 12* 7* 2"
     assert trace(NeuronSpec(5, reset="value", reset_amount=6), [5, 0, -2]) == "6* 6* 4"
-    assert trace(NeuronSpec(5, reset="value", reset_amount=6, reset_time="next", input_on_reset="drop"), [5, -9, -9]) == "5* 6* 6*"
+    dropping = NeuronSpec(5, reset="value", reset_amount=6, reset_time="next", input_on_reset="drop")
+    assert trace(dropping, [5, -9, -9]) == "5* 6* 6*"
 
 
 def test_subtracting_nothing_never_resets():

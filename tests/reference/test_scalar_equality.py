@@ -24,8 +24,9 @@ def value(array, neuron):
 def scalar(spec, neuron):
     """Return one neuron of a population in plain integers."""
     return ScalarNeuron(value(spec.threshold, neuron), spec.bits, plain_decay(spec.decay, neuron), spec.reset,
-                        value(spec.reset_amount, neuron), spec.reset_time, spec.input_on_reset == "drop", spec.overflow == "exact",
-                        spec.frac, value(spec.bias, neuron), plain_decay(spec.synapse, neuron), spec.start)
+                        value(spec.reset_amount, neuron), spec.reset_time, spec.input_on_reset == "drop",
+                        spec.overflow == "exact", spec.frac, value(spec.bias, neuron), plain_decay(spec.synapse, neuron),
+                        spec.start)
 
 
 def interpret(graph, spikes):
@@ -89,7 +90,8 @@ def test_networks_that_may_leave_an_exact_word(data):
     try:
         interpret(graph, spikes)
     except OverflowError:
-        with pytest.raises(NetworkError, match=r"(?s)^layer .* \(Neuron\): the exact state must stay within -\d+\.\.\d+, not -?\d+$"):
+        refusal = r"(?s)^layer .* \(Neuron\): the exact state must stay within -\d+\.\.\d+, not -?\d+$"
+        with pytest.raises(NetworkError, match=refusal):
             run(graph, spikes)
     else:
         assert_equal(graph, spikes)
