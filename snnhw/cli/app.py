@@ -42,6 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code; errors become one line on stderr."""
     try:
         code = app(list(arguments) or ["--help"], prog_name="snnhw", standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # the reader of our output went away, and had what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, SnnhwError):
             return _fail(str(error), error.exit_code)
         return _fail(str(error), 1 if isinstance(error, ToolFailed) else 2)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return _fail("interrupted, nothing half-written is left behind", EXIT_INTERRUPTED)
 
 

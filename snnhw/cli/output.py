@@ -34,6 +34,12 @@ def versions() -> dict[str, str]:
     return {"snnhw": __version__, "python": platform.python_version()} | {name: text for name, text in found.items() if text}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave a reader that went away to the one place that decides what it means."""
+        raise BrokenPipeError
+
+
 class Session:
     """One run of one command.
 
@@ -87,7 +93,7 @@ class Session:
         if self._json:
             print(json.dumps(record, indent=2, allow_nan=False))
         else:
-            console = Console(highlight=False)
+            console = _Console(highlight=False)
             if not console.is_terminal:
                 console.width = PIPE_COLUMNS
             for item in shown:
@@ -143,4 +149,5 @@ def _cell(value: object) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return escape(str(value))
+    # Names come from files; a control character in one must not reach the terminal.
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)))
