@@ -160,6 +160,10 @@ class Board(_Strict):
         Part as the tools spell it; those a family does not use are left out.
     flow : str
         ``"nextpnr"`` builds a bitstream; ``"vivado"`` writes a project.
+    clock, uart, platform, pins, budget
+        Tables of the file.
+    program : list of str
+        Commands that bring the bitstream to the board, for people; ``{}`` is the file.
     """
 
     name: Name
@@ -175,6 +179,7 @@ class Board(_Strict):
     platform: Platform | None = None
     pins: Pins | None = None
     budget: Budget
+    program: Annotated[list[Text], Field(max_length=4)] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

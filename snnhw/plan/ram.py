@@ -1,0 +1,145 @@
+"""Which RAM of a device each memory of a plan becomes.
+
+Yosys's ``memory_libmap`` picks, for each memory, the kind and shape of least cost among the RAMs of the family and plain
+logic. This module computes the same costs from the same descriptions (Yosys 0.70, ``share/*/brams*.txt``,
+``spram.txt``, ``lutrams*.txt``). With a shape of depth d and width w, a memory of depth D and width W takes
+
+    rows    = ceil(D / d)
+    blocks  = ceil(rows * ceil(W / byte) * byte / w)      bits of different rows share a block
+    cost    = block cost * blocks + ((rows - 1) * W + rows) / 2 + 2 * emulation
+
+where the muxes between rows are the second term, a memory that is never written needs no byte enables (``byte`` is 1) and no
+row decoder, and emulation is 7 where a read during a write has to be sorted out, 1 otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from snnhw.board import Board
+from snnhw.plan.plan import LayerPlan, Memory, Plan
+
+__all__ = ["RamUse", "map_memories", "single_port_layers"]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of RAM: cost of a block, shapes, bits that are written together, and what it can hold.
+
+    With `scaled`, the cost of a block shrinks with the part of its width that is used.
+    """
+
+    resource: str
+    cost: float
+    shapes: tuple[tuple[int, int], ...]
+    byte: int | None
+    rom: bool = True
+    scaled: bool = False
+
+
+_BLOCKS_18K = tuple((1 << 14 >> step, width) for step, width in enumerate((1, 2, 4, 9, 18, 36)))
+_KINDS: Mapping[str, tuple[_Kind, ...]] = {
+    "ice40": (
+        _Kind("block_ram", 64, ((2048, 2), (1024, 4), (512, 8)), None),
+        _Kind("block_ram", 64, ((256, 16),), 1),
+    ),
+    "ecp5": (
+        _Kind("lut_ram", 4, ((16, 4),), None, rom=False),
+        _Kind("block_ram", 128, _BLOCKS_18K, 9),
+    ),
+    "gowin": (
+        _Kind("lut_ram", 4, ((16, 4),), None, rom=False, scaled=True),
+        _Kind("block_ram", 128, _BLOCKS_18K, 9),
+    ),
+    "xilinx7": (
+        _Kind("lut_ram", 8, ((32, 6), (64, 3)), None, rom=False, scaled=True),
+        _Kind("block_ram", 129, _BLOCKS_18K, 9),
+    ),
+}
+_SINGLE_PORT = {"ice40": _Kind("single_port_ram", 2048, ((16384, 16),), 4, rom=False)}
+ROM_BITS_PER_COST = 16  # a constant bit costs this much less than a stored one, in plain logic
+
+
+@dataclass(frozen=True)
+class RamUse:
+    """What one memory becomes.
+
+    Attributes
+    ----------
+    layer : int
+        Its core.
+    memory : Memory
+        The memory.
+    resource : str
+        ``"block_ram"``, ``"single_port_ram"``, ``"lut_ram"`` or ``"logic"``.
+    blocks : int
+        How many of that; 0 for logic.
+    mux_bits : int
+        Two-input multiplexers between the rows of its blocks.
+    """
+
+    layer: int
+    memory: Memory
+    resource: str
+    blocks: int
+    mux_bits: int
+
+
+def _cheapest(memory: Memory, kinds: tuple[_Kind, ...], layer: int) -> tuple[float, RamUse]:
+    written = memory.content != "rom"
+    depth, width = memory.depth, memory.width
+    best = memory.bits / (1 if written else ROM_BITS_PER_COST), RamUse(layer, memory, "logic", 0, 0)
+    for kind in kinds:
+        if not (written or kind.rom):
+            continue
+        for block_depth, block_width in kind.shapes:
+            rows = -(-depth // block_depth)
+            byte = kind.byte if written else 1
+            if byte is None or byte > block_width:
+                blocks = rows * -(-width // block_width)
+            else:
+                blocks = -(-rows * -(-width // byte) // (block_width // byte))
+            price = kind.cost * (rows * width / block_width if kind.scaled else blocks)
+            mux = (rows - 1) * width
+            read_during_write = written and kind.resource == "block_ram"
+            cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2 * (7 if read_during_write else 1)
+            if cost < best[0]:
+                best = cost, RamUse(layer, memory, kind.resource, blocks, mux)
+    return best
+
+
+def single_port_layers(plan: Plan, board: Board) -> tuple[int, ...]:
+    """Return the layers whose loaded weights go to the board's single-port RAM: the largest first, as long as it lasts.
+
+    Such RAM cannot be initialised, and reads or writes in a cycle, never both: only loaded weights are of that kind.
+    """
+    kind, part = _SINGLE_PORT.get(board.family), board.budget.single_port_ram
+    if kind is None or part is None:
+        return ()
+    left, chosen = part.count, []
+    loaded = [layer for layer in plan.layers if layer.weights_loaded]
+    for layer in sorted(loaded, key=lambda layer: (-layer.memories[0].bits, layer.index)):
+        blocks = _single_port(layer, kind).blocks
+        if blocks <= left and _cheapest(layer.memories[0], _KINDS[board.family], layer.index)[1].resource == "block_ram":
+            chosen.append(layer.index)
+            left -= blocks
+    return tuple(sorted(chosen))
+
+
+def _single_port(layer: LayerPlan, kind: _Kind) -> RamUse:
+    memory = layer.memories[0]
+    (depth, width), = kind.shapes
+    rows = -(-memory.depth // depth)
+    return RamUse(layer.index, memory, kind.resource, rows * -(-memory.width // width), (rows - 1) * memory.width)
+
+
+def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
+    """Return what every memory of `plan` becomes on `board`."""
+    chosen = single_port_layers(plan, board)
+    uses = []
+    for layer in plan.layers:
+        for memory in layer.memories:
+            if memory.role == "weights" and layer.index in chosen:
+                uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
+            else:
+                uses.append(_cheapest(memory, _KINDS[board.family], layer.index)[1])
+    return tuple(uses)
