@@ -14,6 +14,7 @@ INPUT = Input("in", (), (3,))
 LINEAR = Linear("fc", ("in",), [[1, 2, 3], [4, 5, 6]], 4)
 NEURON = Neuron("lif", ("fc",), NeuronSpec(4))
 READOUT = Readout("out", ("lif",))
+SHAPE = "layer 'fc' (Linear): weights must have shape (outputs, inputs), not "
 
 
 def graph(*nodes, timesteps=5, name="net", meta=None):
@@ -37,9 +38,9 @@ def graph(*nodes, timesteps=5, name="net", meta=None):
     (TypeError, lambda: Linear("fc", ("in",), [[1]], True), "layer 'fc' (Linear): weight width must be an integer, not True"),
     (ValueError, lambda: Linear("fc", ("in",), [[0.5]]), "layer 'fc' (Linear): weights must be integers, not 0.5"),
     (ValueError, lambda: Linear("fc", ("in",), [[np.inf]]), "layer 'fc' (Linear): weights must be finite, not inf"),
-    (ValueError, lambda: Linear("fc", ("in",), [1, 2]), "layer 'fc' (Linear): weights must have shape (outputs, inputs), not (2,)"),
-    (ValueError, lambda: Linear("fc", ("in",), 5), "layer 'fc' (Linear): weights must have shape (outputs, inputs), not ()"),
-    (ValueError, lambda: Linear("fc", ("in",), [[]]), "layer 'fc' (Linear): weights must have shape (outputs, inputs), not (1, 0)"),
+    (ValueError, lambda: Linear("fc", ("in",), [1, 2]), SHAPE + "(2,)"),
+    (ValueError, lambda: Linear("fc", ("in",), 5), SHAPE + "()"),
+    (ValueError, lambda: Linear("fc", ("in",), [[]]), SHAPE + "(1, 0)"),
     (TypeError, lambda: Linear("fc", ("in",), [["1"]]), "layer 'fc' (Linear): weights must be integers, not <U1"),
     (TypeError, lambda: Neuron("lif", ("fc",), 4), "layer 'lif' (Neuron): spec must be a NeuronSpec, not 4"),
     (TypeError, lambda: graph(name=None), "Network name must be text, not None"),
