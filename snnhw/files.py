@@ -97,7 +97,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise FileError(f"output {str(path)!r} cannot be written: {_reason(error)}") from None
     finally:
         if temporary is not None:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 temporary.unlink()
 
 

@@ -7,6 +7,8 @@ __all__ = ["saturate", "signed_bits", "signed_range", "unsigned_bits"]
 
 def signed_range(bits: int) -> tuple[int, int]:
     """Return the lowest and the highest value of a signed word, ``-2**(bits-1)`` and ``2**(bits-1) - 1``."""
+    if bits < 1:
+        raise ValueError(f"Word must have at least 1 bit, not {bits}")
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
@@ -14,7 +16,7 @@ def signed_bits(lowest: int, highest: int) -> int:
     """Return the width of the smallest signed word that holds every value from `lowest` to `highest`."""
     if lowest > highest:
         raise ValueError(f"Lowest value must not be above the highest, not {lowest} above {highest}")
-    return max(int(lowest if lowest >= 0 else ~lowest).bit_length(), int(highest if highest >= 0 else ~highest).bit_length()) + 1
+    return max(int(value if value >= 0 else ~value).bit_length() for value in (lowest, highest)) + 1
 
 
 def unsigned_bits(highest: int) -> int:
