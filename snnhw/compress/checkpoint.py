@@ -1,0 +1,144 @@
+"""Trained parameters on disk, as safetensors and never as pickle.
+
+A checkpoint holds the parameters of the trained network under the names of the user's ``state_dict``; those from
+before quantization under ``float/``; the weight scales under ``scale/`` and the pruning masks under ``mask/`` with the path of the
+linear. The header says how the network was quantized.
+"""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from snnhw.compress.config import QuantConfig
+from snnhw.compress.quantize import quantized_layers
+from snnhw.errors import FileError, NetworkError, raise_problems
+from snnhw.files import MAX_FILE_BYTES, read_bytes, read_tensors, write_tensors
+from snnhw.frontend import Network
+
+__all__ = ["Checkpoint", "load_checkpoint", "load_parameters", "parameters", "save_checkpoint"]
+
+FORMAT, VERSION = "snnhw-checkpoint", 1
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained network without its code.
+
+    Parameters
+    ----------
+    trained : mapping of str to array
+        Parameters, by the names of the state_dict.
+    pretrained : mapping of str to array
+        Those of the float network before quantization; empty when unknown.
+    scales, masks : mapping of str to array
+        By path of the linear; empty when the network was never quantized.
+    quantize : dict or None
+        Number formats it was trained for, everything automatic decided.
+    """
+
+    trained: Arrays
+    pretrained: Arrays = field(default_factory=dict)
+    scales: Arrays = field(default_factory=dict)
+    masks: Arrays = field(default_factory=dict)
+    quantize: QuantConfig | None = None
+
+
+def parameters(module: nn.Module, names: Mapping[str, object]) -> dict[str, np.ndarray]:
+    """Return the entries of a state_dict that go by `names`."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items() if name in names}
+
+
+def decided(module: nn.Module, network: Network, config: QuantConfig) -> QuantConfig:
+    """Return the configuration with what was automatic written down, so that quantizing again decides the same."""
+    layers = {}
+    for layer, linear, neuron in quantized_layers(module, network):
+        own = {**config.layers.get(layer.linear, {}), **config.layers.get(layer.neuron, {}), "frac": linear.frac}
+        if neuron.decay.kind != "one":
+            own["decay"] = neuron.decay.kind
+        layers[layer.linear] = own
+    return QuantConfig(**{**config.model_dump(), "layers": layers})
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    tensors = dict(checkpoint.trained)
+    for prefix, arrays in (("float", checkpoint.pretrained), ("scale", checkpoint.scales), ("mask", checkpoint.masks)):
+        tensors |= {f"{prefix}/{name}": array.astype(np.uint8) if prefix == "mask" else array for name, array in arrays.items()}
+    text = json.dumps({"format": FORMAT, "version": VERSION,
+                       "quantize": None if checkpoint.quantize is None else checkpoint.quantize.model_dump()}, sort_keys=True)
+    write_tensors(path, tensors, {"snnhw": text})
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, or a plain state_dict from a safetensors, .pt or .pth file.
+
+    A .pt file is read with ``weights_only=True`` and not at all when that fails.
+    """
+    path = Path(path)
+    if path.suffix in (".pt", ".pth"):
+        return Checkpoint(_torch_file(path))
+    tensors, metadata = read_tensors(path, "checkpoint")
+    quantize = None
+    if "snnhw" in metadata:
+        try:
+            header = json.loads(metadata["snnhw"])
+            if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
+                raise ValueError
+            quantize = None if header.get("quantize") is None else QuantConfig(**header["quantize"])
+        except (ValueError, TypeError, RecursionError):
+            raise FileError(f"checkpoint {str(path)!r} must be version {VERSION} of {FORMAT}, and is not") from None
+    parts: dict[str, dict[str, np.ndarray]] = {"": {}, "float": {}, "scale": {}, "mask": {}}
+    for name, array in tensors.items():
+        prefix, slash, rest = name.partition("/")
+        parts[prefix if slash and prefix in parts else ""][rest if slash and prefix in parts else name] = array
+    return Checkpoint(parts[""], parts["float"], parts["scale"], {name: mask != 0 for name, mask in parts["mask"].items()}, quantize)
+
+
+def _torch_file(path: Path) -> dict[str, np.ndarray]:
+    read_bytes(path, "checkpoint", MAX_FILE_BYTES)  # exists, is a file, within the budget
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError):
+        raise FileError(f"checkpoint {str(path)!r} must hold tensors only; save it with torch.save(net.state_dict(), path)") from None
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()):
+        raise FileError(f"checkpoint {str(path)!r} must hold a state_dict")
+    return {name: tensor.detach().numpy() for name, tensor in content.items()}
+
+
+def load_parameters(module: nn.Module, arrays: Arrays) -> None:
+    """Put parameters into a network.
+
+    Raises
+    ------
+    NetworkError
+        One is missing, unknown, of another shape or not finite; named by its layer.
+    """
+    own, problems = module.state_dict(), []
+    for name in [*own, *(name for name in arrays if name not in own)]:
+        layer, _, what = name.rpartition(".")
+        where = f"layer {layer!r} ({type(module.get_submodule(layer)).__name__})" if name in own else f"layer {layer!r}"
+        if name not in arrays:
+            # What snntorch keeps besides parameters may be absent; the module has it from its constructor.
+            if what not in ("graded_spikes_factor", "reset_mechanism_val"):
+                problems.append(f"{where}: {what} must be in the checkpoint, and is not")
+        elif name not in own:
+            problems.append(f"{where}: the checkpoint has its {what}, the network has not")
+        elif tuple(arrays[name].shape) != tuple(own[name].shape):
+            problems.append(f"{where}: {what} must have shape {tuple(own[name].shape)}, not {tuple(arrays[name].shape)} as in the checkpoint")
+        elif not np.isfinite(arrays[name]).all():
+            bad = arrays[name][~np.isfinite(arrays[name])].flat[0]
+            problems.append(f"{where}: {what} must be finite, not {bad} as in the checkpoint")
+    raise_problems(problems)
+    try:
+        module.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in own if name in arrays}, strict=False)
+    except RuntimeError as error:
+        raise NetworkError(f"the checkpoint does not fit the network: {error}") from None
