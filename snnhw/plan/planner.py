@@ -20,7 +20,7 @@ def _cycles(inputs: int, outputs: int, lanes: int) -> float:
 
 
 def _balance(sizes: list[tuple[int, int]], lanes: int) -> list[int]:
-    """Give the slowest layer `lanes` lanes, and every other the fewest that keep it from being the slowest."""
+    """Give each layer the fewest lanes, up to `lanes`, with which it is no slower than the slowest with `lanes` lanes."""
     slowest = max(_cycles(inputs, outputs, min(lanes, outputs)) for inputs, outputs in sizes)
     return [next(count for count in range(1, min(lanes, outputs) + 1)
                  if count == min(lanes, outputs) or _cycles(inputs, outputs, count) <= slowest) for inputs, outputs in sizes]
@@ -39,8 +39,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
     graph : Graph
         A chain of weighted sums and neurons.
     lanes : int or mapping of str to int
-        Lanes of the slowest layer, the others being balanced against it; or the lanes of each layer of
-        neurons, by name. More lanes than neurons are never built.
+        The most lanes of a layer: the slowest gets them if they help it, the others are balanced against it; or the
+        lanes of each layer of neurons, by name. More lanes than neurons are never built.
     load_weights : bool
         Write the weights through a stream at start-up, for memories that a bitstream cannot initialise.
 
