@@ -10,7 +10,7 @@ from types import FrameType
 import typer
 
 from snnhw.cli import build, doctor, energy, estimate, generate, inspect, lower, report, train, verify
-from snnhw.errors import SnnhwError
+from snnhw.errors import NetworkError, SnnhwError
 from snnhw.tools import ToolFailed
 
 __all__ = ["app", "main", "run"]
@@ -27,9 +27,10 @@ for module in (doctor, train, lower, inspect, estimate, generate, verify, build,
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
-def _fail(text: str, code: int) -> int:
-    """Print one error line and return the exit code."""
-    print("error:", text, file=sys.stderr)
+def _fail(code: int, *problems: str) -> int:
+    """Print one error line for each problem and return the exit code."""
+    for problem in problems:
+        print("error:", problem, file=sys.stderr)
     return code
 
 
@@ -52,12 +53,14 @@ def run(arguments: Sequence[str]) -> int:
         if "--debug" in arguments:
             traceback.print_exception(error)
         if isinstance(error, typer.TyperException):
-            return _fail(error.format_message().rstrip("."), 2)
+            return _fail(2, error.format_message().rstrip("."))
+        if isinstance(error, NetworkError):
+            return _fail(error.exit_code, *error.problems)
         if isinstance(error, SnnhwError):
-            return _fail(str(error), error.exit_code)
-        return _fail(str(error), 1 if isinstance(error, ToolFailed) else 2)
+            return _fail(error.exit_code, str(error))
+        return _fail(1 if isinstance(error, ToolFailed) else 2, str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted, nothing half-written is left behind", EXIT_INTERRUPTED)
+        return _fail(EXIT_INTERRUPTED, "interrupted, nothing half-written is left behind")
 
 
 def main() -> None:

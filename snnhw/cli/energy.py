@@ -27,7 +27,7 @@ def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
     assert activity is not None
     return {"cycles": simulation.cycles, "engine": simulation.engine,
             "highs": {name: activity.highs_of(name) for name in signal_names(plan)},
-            "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}}
+            "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": dict(activity.aliases)}
 
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,

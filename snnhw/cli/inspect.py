@@ -24,7 +24,8 @@ def command(run: Run, lanes: Lanes = None, load_weights: LoadWeights = None, jso
     columns = ("layer", "inputs", "neurons", "lanes", "tiles", "format", "weight_bits", "current", "current_bits", "update_bits",
                "state", "state_bits")
     session.finish(
-        {"graph": text.splitlines(), "layers": layers}, Text(text),
+        {"network": opened.graph.name, "timesteps": opened.graph.timesteps, "graph": text.splitlines(), "layers": layers},
+        Text(text),
         table("Plan", [name.replace("_", " ") for name in columns], [[layer[name] for name in columns] for layer in layers],
               caption="widths are proven from the actual weights"),
         table("Memories", ("layer", "memory", "depth", "width", "bits", "content"), memories), folder=opened.folder)

@@ -65,6 +65,10 @@ class Session:
         if self._show:
             self._errors.print(f"{time.monotonic() - self._started:7.1f} s  {text}", style="dim", markup=False)
 
+    def count(self, stage: str, done: int, total: int, text: str) -> None:
+        """Say how far a long stage has come."""
+        self.progress(f"{stage} {done}/{total} {text}".rstrip())
+
     def finish(self, results: Mapping[str, Any], *shown: RenderableType, folder: Path | None = None,
                seed: int | None = None) -> None:
         """Record the results, print them, and end the command.

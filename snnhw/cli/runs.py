@@ -50,6 +50,10 @@ class RunFolder:
         if labels.ndim != 1 or values.shape[:1] != labels.shape or not labels.size:
             raise FileError(f"samples file {str(path)!r} must hold one label for each sample, "
                             f"not {labels.shape} for {values.shape}")
+        shape = "x".join(map(str, self.graph.input.shape))
+        if values.shape[-1:] != self.graph.input.shape:
+            raise FileError(f"samples file {str(path)!r} must hold inputs of shape {shape}, as the network has, "
+                            f"not {'x'.join(map(str, values.shape[-1:]))}")
         if count is not None and not 1 <= count <= labels.size:
             raise UsageError(f"--samples must be between 1 and the {labels.size} of the run folder, not {count}")
         try:

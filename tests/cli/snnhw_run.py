@@ -1,5 +1,6 @@
-"""A small lowered network, and the command line called in this process."""
+"""A small network, as torch code and lowered, and the command line called in this process."""
 
+import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,58 @@ def write_run(folder, graph, samples=6):
     values = generator.integers(0, graph.input.encoding.levels + 1, (samples, *graph.input.shape)).astype(np.uint8)
     save_graph(graph, folder / "graph.safetensors")
     write_tensors(folder / "samples.safetensors", {"values": values, "labels": generator.integers(0, 3, samples)})
+
+
+MODEL = """
+import snntorch as snn
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(64, 12)
+        self.lif1 = {neuron}
+        self.fc2 = nn.Linear(12, 10)
+        self.lif2 = snn.Leaky(beta=0.875)
+
+    def forward(self, x):
+        state1, state2, spikes = ({states}), (self.lif2.init_leaky(),), []
+        for step in range(x.size(0)):
+            spk1, *state1 = self.lif1({current}, *state1)
+            spk2, *state2 = self.lif2(self.fc2(spk1), *state2)
+            spikes.append(spk2)
+        return torch.stack(spikes)
+"""
+RECIPE = """
+data = "digits"
+timesteps = {timesteps}
+encoding = {{ kind = "accumulate", levels = 16 }}
+quantize = {{ weight_bits = {weight_bits} }}
+"""
+
+
+def write_model(folder, *, neuron="snn.Leaky(beta=0.875)", states=1, current="self.fc1(x[step])", timesteps=4, weight_bits=4):
+    """Write a model folder with an untrained checkpoint; return its path."""
+    import torch
+    folder.mkdir()
+    text = MODEL.format(neuron=neuron, current=current, states="torch.zeros(1), " * states)
+    (folder / "model.py").write_text(text)
+    (folder / "recipe.toml").write_text(RECIPE.format(timesteps=timesteps, weight_bits=weight_bits))
+    namespace = load_module(folder / "model.py")
+    torch.manual_seed(0)
+    parameters = {name: tensor.numpy() for name, tensor in namespace.Net().state_dict().items()}
+    write_tensors(folder / "checkpoint.safetensors", parameters)
+    return folder
+
+
+def load_module(path):
+    """Import a file that is on no path."""
+    spec = importlib.util.spec_from_file_location("written_model", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
