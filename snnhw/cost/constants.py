@@ -1,0 +1,222 @@
+"""Energy constants: data files of records, each with its band and where it comes from."""
+
+import tomllib
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from snnhw.errors import FileError, UsageError
+from snnhw.files import read_bytes
+
+__all__ = ["PROVENANCES", "Blocks", "Constant", "ConstantSet", "Sram", "constant_sets", "load_constants"]
+
+PROVENANCES = ("measured", "vendor", "derived", "scaled", "assumed")  # from the best evidence to none
+MAX_BYTES = 1 << 20
+FOLDER = Path(__file__).resolve().parent / "constants"
+PICOJOULES_PER_SECOND_PER_MILLIWATT = 10**9
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Constant(Record):
+    """One parameter of the energy model.
+
+    Parameters
+    ----------
+    low, mid, high : float
+        5 %, 50 % and 95 % of what the value can be.
+    unit : str
+        Such as ``"pJ/bit"``: factors separated by ``/``, the first above the line. ``"1"`` for a pure number.
+    device, node : str
+        What the value holds for; empty means that of the set.
+    provenance : str
+        ``"measured"``, ``"vendor"``, ``"derived"``, ``"scaled"`` or ``"assumed"``.
+    source : str
+        Where the value was read, and how it was computed from there.
+    """
+
+    low: Positive
+    mid: Positive
+    high: Positive
+    unit: Literal["pJ/bit", "pJ/bit2", "pJ/access", "pJ/toggle", "pJ/cycle", "pJ/flip-flop/cycle", "mW", "toggle/bit", "1"]
+    provenance: Literal["measured", "vendor", "derived", "scaled", "assumed"]
+    source: Text
+    device: str = ""
+    node: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Constant":
+        if not self.low <= self.mid <= self.high:
+            raise ValueError(f"low, mid and high must be in this order, not {self.low:g}, {self.mid:g}, {self.high:g}")
+        return self
+
+    @property
+    def dimensions(self) -> Counter[str]:
+        """Exponent of each base unit; a power counts as pJ per second."""
+        if self.unit == "mW":
+            return Counter({"pJ": 1, "s": -1})
+        above, *below = self.unit.split("/")
+        dimensions = Counter({above: 1} if above != "1" else {})
+        dimensions.subtract(below)
+        return dimensions
+
+    @property
+    def scale(self) -> float:
+        """Factor from the unit to the base units of :attr:`dimensions`."""
+        return float(PICOJOULES_PER_SECOND_PER_MILLIWATT) if self.unit == "mW" else 1.0
+
+    @property
+    def brief(self) -> str:
+        return f"{self.mid:g} ({self.low:g}..{self.high:g}) {self.unit}"
+
+
+class Sram(Record):
+    """Energy law of an SRAM macro: ``read * KB ** size_exponent * (bits / 16) ** width_exponent``.
+
+    Every field but the last two names a parameter; `read` names one for each flavour of transistor.
+    """
+
+    read: dict[str, str]
+    write_per_read: str
+    size_exponent: str
+    width_exponent: str
+    smallest_bits: Annotated[int, Field(ge=1)]
+    narrowest_bits: Annotated[int, Field(ge=1)]
+
+
+class Blocks(Record):
+    """One kind of RAM block of an FPGA.
+
+    Parameters
+    ----------
+    name : str
+        The vendor's name.
+    access : str
+        Parameter: energy of one access of one block.
+    shapes : tuple of (int, int)
+        Depth and width a block can take.
+    holds : tuple of str
+        Contents of :class:`snnhw.plan.Memory` that it can hold.
+    """
+
+    name: Text
+    access: str
+    shapes: Annotated[tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...], Field(min_length=1)]
+    holds: tuple[Literal["rom", "ram", "loaded"], ...]
+
+
+_NEEDED = {
+    "asic": {"add": "pJ/bit", "compare": "pJ/bit", "multiply": "pJ/bit2"},
+    "fpga": {
+        "static": "mW",
+        "clock": "pJ/cycle",
+        "flip_flop_clock": "pJ/flip-flop/cycle",
+        "toggle": "pJ/toggle",
+        "netlist_per_rtl_toggle": "1",
+        "local_per_routed": "1",
+        "add_toggles": "toggle/bit",
+        "multiply": "pJ/bit2",
+    },
+}
+
+
+class ConstantSet(Record):
+    """The constants of one technology.
+
+    Parameters
+    ----------
+    name, title : str
+        For files and for people.
+    kind : str
+        ``"asic"`` or ``"fpga"``. Energies of different kinds are never put in one ratio without saying so.
+    devices : tuple of str
+        Devices, as the board files write them, that this set is for.
+    flavour : str
+        Transistors of the SRAM macros, a key of ``sram.read``.
+    """
+
+    name: Text
+    title: Text
+    kind: Literal["asic", "fpga"]
+    device: Text
+    node: Text
+    devices: tuple[str, ...] = ()
+    flavour: str = ""
+    parameters: dict[str, Constant]
+    sram: Sram | None = None
+    blocks: tuple[Blocks, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ConstantSet":
+        needed = dict(_NEEDED[self.kind])
+        if self.kind == "asic":
+            if self.sram is None:
+                raise ValueError("an ASIC set must have a table sram")
+            if self.flavour not in self.sram.read:
+                raise ValueError(f"flavour must be one of {', '.join(self.sram.read)}, not {self.flavour!r}")
+            needed |= dict.fromkeys(self.sram.read.values(), "pJ/access")
+            needed |= dict.fromkeys((self.sram.write_per_read, self.sram.size_exponent, self.sram.width_exponent), "1")
+        else:
+            if {"rom", "ram", "loaded"} - {content for block in self.blocks for content in block.holds}:
+                raise ValueError("an FPGA set must have blocks for rom, ram and loaded memories")
+            needed |= {block.access: "pJ/access" for block in self.blocks}
+        for name, unit in needed.items():
+            if name not in self.parameters:
+                raise ValueError(f"parameter {name!r} is missing")
+            if self.parameters[name].unit != unit:
+                raise ValueError(f"unit of parameter {name!r} must be {unit}, not {self.parameters[name].unit}")
+        return self
+
+    def __getitem__(self, name: str) -> Constant:
+        return self.parameters[name]
+
+    def where(self, constant: Constant) -> tuple[str, str]:
+        """Return the device and node a constant of this set holds for."""
+        return constant.device or self.device, constant.node or self.node
+
+
+def constant_sets() -> tuple[str, ...]:
+    """Return the names of the sets that come with the package."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load_constants(name: str | Path, *, flavour: str | None = None) -> ConstantSet:
+    """Load a set that comes with the package, by name, or one of the user's, by the path of its file.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of :func:`constant_sets`, or the path of a ``.toml`` file.
+    flavour : str or None
+        Transistors of the SRAM macros, in the place of the set's own choice.
+    """
+    if isinstance(name, str) and name in constant_sets():
+        return _load(FOLDER / f"{name}.toml", flavour)
+    if Path(name).suffix != ".toml":
+        raise UsageError(f"constants must be one of {', '.join(constant_sets())} or a .toml file, not {str(name)!r}")
+    return _load.__wrapped__(Path(name), flavour)  # a user's file may change between two calls
+
+
+@lru_cache
+def _load(path: Path, flavour: str | None) -> ConstantSet:
+    try:
+        table = tomllib.loads(read_bytes(path, "constants file", MAX_BYTES).decode())
+    except (ValueError, RecursionError):
+        raise FileError(f"constants file {str(path)!r} must be TOML, and is not") from None
+    if flavour is not None:
+        table["flavour"] = flavour
+    try:
+        return ConstantSet.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its tables"
+        message = first["msg"].removeprefix("Value error, ")
+        raise FileError(f"constants file {str(path)!r}: {where}: {message[0].lower() + message[1:]}") from None

@@ -1,0 +1,212 @@
+"""Rungs of the energy ladder: one function for each way to turn counts into terms."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from snnhw.cost.bands import DRAWS
+from snnhw.cost.constants import ConstantSet
+from snnhw.cost.counts import Counts
+from snnhw.cost.energy import STATIC, Energy, Term
+from snnhw.cost.memories import memory_terms
+from snnhw.plan import LayerPlan, Plan
+
+__all__ = ["activity_energy", "classify", "finaliser_bits", "flip_flops", "full_energy", "memory_energy", "operation_energy"]
+
+FINALISER_STAGES = 4
+
+
+def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
+    """Return what one neuron asks of the finaliser in a timestep: bits added, bits compared, products of bits multiplied.
+
+    The leak is one subtraction (shift) or one multiplication (factor); the current is added, and the
+    bias where there is one; the threshold is compared; a subtracting reset is one more subtraction.
+    """
+    spec = layer.spec
+    added = layer.update_bits * (1 + bool(np.any(spec.bias)) + (spec.reset == "subtract"))
+    multiplied = 0
+    if spec.decay.kind == "shift":
+        added += layer.state_bits
+    elif spec.decay.kind == "mul":
+        multiplied = layer.state_bits * (spec.decay.shift + 1)
+    return added, layer.state_bits, multiplied
+
+
+def flip_flops(layer: LayerPlan) -> int:
+    """Estimate the flip-flops of a core: accumulators, their shadow, the stages of the finaliser, addresses and counters."""
+    addresses = (
+        3 * layer.input_address_bits + 3 * layer.output_address_bits + 2 * max(1, (layer.tiles * layer.inputs - 1).bit_length())
+    )
+    return (
+        2 * layer.lanes * layer.current_bits + FINALISER_STAGES * layer.update_bits + addresses + layer.lanes * layer.weight_bits
+    )
+
+
+def _means(counts: Counts, index: int) -> dict[str, float]:
+    return {name: counts.mean(index, name) for name in counts.layers[index]}
+
+
+def _operation_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
+    added, compared, multiplied = finaliser_bits(layer)
+    synaptic = counts["events_write"] * layer.outputs * layer.current_bits
+    updates = counts["finalise"]
+    if constants.kind == "asic":
+        terms = [
+            Term(layer.name, "accumulate", synaptic, "bit", ("add",)),
+            Term(layer.name, "finalise", updates * added, "bit", ("add",)),
+            Term(layer.name, "finalise", updates * compared, "bit", ("compare",)),
+        ]
+    else:
+        terms = [
+            Term(layer.name, "accumulate", synaptic, "bit", ("add_toggles", "toggle")),
+            Term(layer.name, "finalise", updates * (added + compared), "bit", ("add_toggles", "toggle")),
+        ]
+    if multiplied:
+        terms.append(Term(layer.name, "finalise", updates * multiplied, "bit2", ("multiply",)))
+    return terms
+
+
+def _always_terms(
+    plan: Plan, counts: Counts, constants: ConstantSet, clock_hz: float, counted_flip_flops: int | None
+) -> list[Term]:
+    cycles = counts.mean_cycles
+    if counted_flip_flops is None:
+        flops = [
+            Term(layer.name, "flip-flops", cycles * flip_flops(layer), "flip-flop*cycle", ("flip_flop_clock",))
+            for layer in plan.layers
+        ]
+    else:
+        flops = [Term("", "flip-flops", cycles * counted_flip_flops, "flip-flop*cycle", ("flip_flop_clock",))]
+    return [*flops, Term("", "clock", cycles, "cycle", ("clock",)), Term("", STATIC, cycles / clock_hz, "s", ("static",))]
+
+
+def operation_energy(
+    plan: Plan,
+    counts: Counts,
+    asic: ConstantSet,
+    *,
+    rung: str = "A0",
+    basis: str = "estimated",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Energy:
+    """Return rung A0: operations times energy per operation, the formula of most papers.
+
+    A synaptic operation is an addition of the width of the accumulator: input spikes times neurons,
+    zero weights included, lanes past the last neuron not.
+    """
+    terms = [term for index, layer in enumerate(plan.layers) for term in _operation_terms(layer, _means(counts, index), asic)]
+    return Energy(rung, "operations", basis, asic, tuple(terms), draws, seed)
+
+
+def memory_energy(
+    plan: Plan,
+    counts: Counts,
+    asic: ConstantSet,
+    *,
+    rung: str = "A1",
+    basis: str = "estimated",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Energy:
+    """Return rung A1: A0 and every memory access times the energy of an access of its size and width.
+
+    Weight words, event list, membranes (the sweep of the leak), parameters. Neither clock nor leakage.
+    """
+    terms = [
+        term
+        for index, layer in enumerate(plan.layers)
+        for term in [*_operation_terms(layer, _means(counts, index), asic), *memory_terms(layer, _means(counts, index), asic)]
+    ]
+    return Energy(rung, "operations and memory accesses", basis, asic, tuple(terms), draws, seed)
+
+
+def full_energy(
+    plan: Plan,
+    counts: Counts,
+    fpga: ConstantSet,
+    clock_hz: float,
+    *,
+    flip_flop_count: int | None = None,
+    rung: str = "A2",
+    basis: str = "estimated",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Energy:
+    """Return rung A2: the counts of A1 times the constants of an FPGA, with its clock, flip-flops and static power.
+
+    Parameters
+    ----------
+    clock_hz : float
+        The sample takes its cycles over this; static power counts for that time and no longer.
+    flip_flop_count : int or None
+        Flip-flops after synthesis, in the place of the estimate.
+    """
+    terms = [
+        term
+        for index, layer in enumerate(plan.layers)
+        for term in [*_operation_terms(layer, _means(counts, index), fpga), *memory_terms(layer, _means(counts, index), fpga)]
+    ]
+    terms += _always_terms(plan, counts, fpga, clock_hz, flip_flop_count)
+    return Energy(rung, "operations, memory accesses, clock and static power", basis, fpga, tuple(terms), draws, seed)
+
+
+_PARTS = {"accumulator": "accumulate", "finaliser": "finalise"}
+
+
+def classify(names: Iterable[str]) -> tuple[int | None, str, str]:
+    """Return the core, the kind of energy, and the parameter of the net class that a wire belongs to, from all its names.
+
+    The name deepest in the hierarchy decides: a port of a core is also a signal of the unit that drives it.
+    Where a wire will run is decided by synthesis. Only a lane's sum is known to stay in the cells of its
+    own adder; every other wire is taken for general routing, the expensive class.
+    """
+    ordered = sorted(names, key=lambda name: (-name.count("."), name))
+    path = ordered[0].split(".")
+    core = int(found[1]) if (found := re.fullmatch(r"(?:layer|trace)(\d+)(?:_\w+)?", path[0])) else None
+    kind = next((kind for part, kind in _PARTS.items() if part in path[1:-1]), "logic")
+    local = kind == "accumulate" and any(name.rpartition(".")[2].startswith("total_") for name in ordered)
+    return core, kind, "local_per_routed" if local else ""
+
+
+def activity_energy(
+    plan: Plan,
+    counts: Counts,
+    toggles: Mapping[str, int],
+    fpga: ConstantSet,
+    clock_hz: float,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    flip_flop_count: int | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Energy:
+    """Return rung R2: toggles of every RTL signal, and measured memory accesses, clock, flip-flops and static power.
+
+    Parameters
+    ----------
+    counts : Counts
+        Measured ones.
+    toggles : mapping of str to int
+        Toggles of all samples together, by hierarchical signal name; each wire under one name.
+    aliases : mapping of str to str
+        Further names of those wires, and the name that stands in `toggles`.
+    """
+    names: dict[str, list[str]] = {name: [name] for name in toggles}
+    for alias, name in (aliases or {}).items():
+        if name in names:
+            names[name].append(alias)
+    sums: dict[tuple[str, str, str], int] = {}
+    for name, count in toggles.items():
+        core, kind, net_class = classify(names[name])
+        layer = plan.layers[core].name if core is not None and core < len(plan.layers) else ""
+        sums[layer, kind, net_class] = sums.get((layer, kind, net_class), 0) + int(count)
+    terms = [
+        Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", *filter(None, [net_class]), "toggle"))
+        for (layer, kind, net_class), count in sorted(sums.items())
+    ]
+    terms += [term for index, layer in enumerate(plan.layers) for term in memory_terms(layer, _means(counts, index), fpga)]
+    terms += _always_terms(plan, counts, fpga, clock_hz, flip_flop_count)
+    title = "signal toggles of the RTL, memory accesses, clock and static power"
+    return Energy("R2", title, "simulated", fpga, tuple(terms), draws, seed)

@@ -1,0 +1,123 @@
+"""Constants: every shipped record has its evidence, and a wrong file is refused in one sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from snnhw.board import board_names, load_board
+from snnhw.cost import constant_sets, constants_for, load_constants
+from snnhw.cost.constants import FOLDER, Constant
+from snnhw.errors import FileError, UsageError
+
+
+@pytest.mark.parametrize("name", constant_sets())
+def test_shipped_sets_are_complete(name):
+    constants = load_constants(name)
+    assert constants.name == name
+    for record in constants.parameters.values():
+        assert len(record.source) > 20
+        assert all(constants.where(record))
+
+
+def test_only_the_measured_part_claims_measurements():
+    measured = {
+        name for name in constant_sets() for record in load_constants(name).parameters.values() if record.provenance == "measured"
+    }
+    assert measured == {"ice40up5k"}
+
+
+def test_access_energies_of_fpga_memories_are_assumed():
+    for name in constant_sets():
+        constants = load_constants(name)
+        assert all(constants[block.access].provenance == "assumed" for block in constants.blocks)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_every_board_has_constants(name):
+    board = load_board(name)
+    constants = constants_for(board)
+    assert constants.kind == "fpga"
+    # The board file and the constants describe the same memory blocks.
+    assert [tuple(shape) for shape in board.budget.block_ram.shapes] == list(constants.blocks[-1].shapes)
+
+
+def test_unknown_device_is_refused():
+    board = load_board("icebreaker").model_copy(update={"device": "XYZ"})
+    with pytest.raises(UsageError, match=r"^energy constants of the device 'XYZ' are not known, give a file with --constants$"):
+        constants_for(board)
+
+
+def test_flavour_is_a_choice():
+    assert load_constants("asic45").flavour == "lop"
+    assert load_constants("asic45", flavour="hp").flavour == "hp"
+    with pytest.raises(FileError, match=r"flavour must be one of lop, hp, not 'xp'$"):
+        load_constants("asic45", flavour="xp")
+
+
+def test_unknown_name_is_refused():
+    message = r"^constants must be one of asic45, ecp5, gowin, ice40hx8k, ice40up5k, xc7 or a \.toml file, not 'asic7'$"
+    with pytest.raises(UsageError, match=message):
+        load_constants("asic7")
+
+
+RECORD = "[parameters.add]\nlow = 0.0027\nmid = 0.0035\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('unit = "pJ/bit"\nprovenance', 'unit = "pJ/access"\nprovenance', "unit of parameter '.*' must be pJ/bit, not pJ/access"),
+        (
+            RECORD,
+            RECORD.replace("0.0035", "0.0001"),
+            "parameters.add: low, mid and high must be in this order, not 0.0027, 0.0001, 0.0066",
+        ),
+        (RECORD, RECORD.replace("0.0027", "0"), "parameters.add.low: input should be greater than 0"),
+        (RECORD, RECORD.replace("0.0027", "-inf"), "parameters.add.low: input should be a finite number"),
+        (RECORD, RECORD.replace("0.0035", "nan"), "parameters.add.mid: input should be a finite number"),
+        (
+            'provenance = "derived"',
+            'provenance = "guessed"',
+            "parameters.add.provenance: input should be 'measured', .* or 'assumed'",
+        ),
+        ("[parameters.compare]", "[parameters.compares]", "parameter 'compare' is missing"),
+        ('kind = "asic"', 'kind = "fpga"', "an FPGA set must have blocks for rom, ram and loaded memories"),
+        ('kind = "asic"', 'kind = "asic"\nsecret = 1', "secret: extra inputs are not permitted"),
+    ],
+)
+def test_wrong_file_is_refused(tmp_path, old, new, message):
+    text = (FOLDER / "asic45.toml").read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(FileError, match=rf"^constants file '{re.escape(str(path))}': .*{message}"):
+        load_constants(path)
+
+
+def test_file_must_be_toml_and_exist(tmp_path):
+    path = tmp_path / "mine.toml"
+    with pytest.raises(FileError, match=r"^constants file '.*mine\.toml' does not exist$"):
+        load_constants(path)
+    path.write_bytes(b"\xff\xfe not toml")
+    with pytest.raises(FileError, match=r"^constants file '.*mine\.toml' must be TOML, and is not$"):
+        load_constants(str(path))
+
+
+def test_user_file_is_read_anew(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = Path(FOLDER / "asic45.toml").read_text()
+    path.write_text(text)
+    assert load_constants(path)["add"].mid == 0.0035
+    path.write_text(text.replace("mid = 0.0035", "mid = 0.004"))
+    assert load_constants(path)["add"].mid == 0.004
+
+
+def test_units_have_dimensions():
+    def dimensions(unit):
+        constant = Constant(low=1, mid=1, high=1, unit=unit, provenance="assumed", source="test")
+        return {name: power for name, power in constant.dimensions.items() if power}
+
+    assert dimensions("pJ/flip-flop/cycle") == {"pJ": 1, "flip-flop": -1, "cycle": -1}
+    assert dimensions("mW") == {"pJ": 1, "s": -1}
+    assert dimensions("1") == {}
