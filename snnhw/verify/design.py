@@ -1,0 +1,101 @@
+"""The design under test as Yosys sees it: from the plan, or from the Verilog of an output folder."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from snnhw.errors import FileError
+from snnhw.fixed import unsigned_bits
+from snnhw.plan import LayerPlan, Plan
+from snnhw.verify.packing import loading_word_bytes
+
+__all__ = ["TOP", "Design", "access_names", "find_verilog"]
+
+TOP = "snnhw_top"
+
+
+def access_names(layer: LayerPlan) -> tuple[str, ...]:
+    """Return the one-bit signals of a core that are high for one cycle per access."""
+    names = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "membranes_write")
+    return (*names, "parameters_read") if layer.parameter_bits else names
+
+
+def find_verilog(folder: Path) -> Path:
+    """Return the top Verilog file of an output folder."""
+    for candidate in (folder / "rtl" / f"{TOP}.v", folder / f"{TOP}.v"):
+        if candidate.is_file():
+            return candidate
+    raise FileError(f"output folder {str(folder)!r} must hold {TOP}.v, and does not")
+
+
+def _padded(neurons: int) -> int:
+    """Return the bits of tdata: the address of a neuron, padded to whole bytes."""
+    return -(-unsigned_bits(neurons - 1) // 8) * 8
+
+
+@dataclass(frozen=True)
+class Design:
+    """Hardware to be simulated.
+
+    The design is the one that ships: without ports for a bench. Yosys flattens it and ties the trace and the access
+    signals of each layer to ports ``trace<k>_*`` and ``count<k>_*`` of the copy that is simulated.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the hardware is meant to compute.
+    folder : Path or None
+        Output folder whose Verilog is taken; None generates the design from the plan.
+    """
+
+    plan: Plan
+    folder: Path | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """Everything that the simulated hardware depends on: RTLIL, or the hashes of the Verilog and its memories."""
+        if self.folder is None:
+            from rtl_gen import to_rtlil
+            return to_rtlil(self.plan)
+        source = find_verilog(self.folder)
+        return "\0".join(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                         for path in sorted(source.parent.iterdir()) if path.is_file())
+
+    def read(self, target: Path) -> tuple[list[str], Path]:
+        """Return the Yosys commands that read the design, and the folder to run them in; `target` may be written to."""
+        if self.folder is None:
+            (target / "design.il").write_text(self.text)
+            return ["read_rtlil design.il"], target
+        # $readmemb looks for its files in the working directory.
+        source = find_verilog(self.folder).resolve()
+        return [f"read_verilog -sv {source.name}"], source.parent
+
+    @cached_property
+    def taps(self) -> dict[str, tuple[str, int]]:
+        """Ports that are added for the harness: the signal each is tied to, and its bits, by name."""
+        taps = {}
+        for layer in self.plan.layers:
+            widths = {"valid": 1, "neuron": layer.output_address_bits, "membrane": layer.state_bits, "spike": 1}
+            taps |= {f"trace{layer.index}_{name}": (f"layer{layer.index}.trace_{name}", bits) for name, bits in widths.items()}
+            taps |= {f"count{layer.index}_{name}": (f"layer{layer.index}.{name}", 1) for name in access_names(layer)}
+        return taps
+
+    @cached_property
+    def ports(self) -> dict[str, int]:
+        """Ports that the harness uses: bits by name."""
+        plan = self.plan
+        widths = {"aclk": 1, "aresetn": 1}
+        for side, neurons in (("s", plan.inputs), ("m", plan.outputs)):
+            widths |= {f"{side}_axis_tvalid": 1, f"{side}_axis_tready": 1, f"{side}_axis_tlast": 1, f"{side}_axis_tuser": 1,
+                       f"{side}_axis_tdata": _padded(neurons)}
+        if plan.loaded_words:
+            widths |= {"s_axis_weights_tvalid": 1, "s_axis_weights_tready": 1, "s_axis_weights_tdata": loading_word_bytes(plan) * 8}
+        return widths | {name: bits for name, (_, bits) in self.taps.items()}
+
+    def flatten(self) -> list[str]:
+        """Return the Yosys commands that flatten the design and add the taps."""
+        commands = [f"hierarchy -check -top {TOP}", "proc", "flatten", f"cd {TOP}"]
+        for port, (signal, bits) in self.taps.items():
+            commands += [f"add -output {port} {bits}", f"connect -set {port} \\{signal}"]
+        return [*commands, "cd .."]

@@ -1,0 +1,157 @@
+"""The fast path: whole data sets through the compiled design, one C call for many samples."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from snnhw.errors import UsageError
+from snnhw.plan import Plan
+from snnhw.verify.activity import gather_activity
+from snnhw.verify.builds import LIBRARY
+from snnhw.verify.cxxrtl import build_cxxrtl, nets_file
+from snnhw.verify.design import Design, access_names
+from snnhw.verify.harness import Conduct, run_library
+from snnhw.verify.simulation import Simulation, Stalls
+from snnhw.verify.verilated import build_verilated
+
+__all__ = ["CXXRTL_LIMIT_BITS", "Engine", "Simulator", "choose_engine", "compile_batch", "compile_plan", "datapath_bits", "simulate"]
+
+Engine = Literal["auto", "cxxrtl", "verilator"]
+
+CXXRTL_LIMIT_BITS = 20_000
+"""Datapath bits above which Verilator is taken."""
+
+
+def datapath_bits(plan: Plan) -> int:
+    """Return the bits of accumulators, of shadow registers and of weight words: what the simulator evaluates every cycle."""
+    return sum(layer.lanes * (2 * layer.current_bits + layer.weight_bits) for layer in plan.layers)
+
+
+def choose_engine(plan: Plan, engine: Engine, activity: bool) -> Literal["cxxrtl", "verilator"]:
+    """Return the simulator to use: the one asked for, else CXXRTL up to :data:`CXXRTL_LIMIT_BITS` and whenever activity is counted."""
+    if engine == "verilator" and activity:
+        raise UsageError("activity is counted by the engine 'cxxrtl', not by 'verilator'")
+    if engine != "auto":
+        return engine
+    return "verilator" if datapath_bits(plan) > CXXRTL_LIMIT_BITS and not activity else "cxxrtl"
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A compiled accelerator.
+
+    Attributes
+    ----------
+    plan : Plan
+        What it is meant to compute.
+    engine : str
+        ``"cxxrtl"`` or ``"verilator"``.
+    folder : Path
+        Where the build is.
+    index : int
+        Which design of the build.
+    build_seconds : float
+        What the build took, 0 from the cache.
+    """
+
+    plan: Plan
+    engine: str
+    folder: Path
+    index: int
+    build_seconds: float
+
+    def run(self, spikes: np.ndarray, *, trace: bool = False, activity: bool = False, isolated: bool = True, stalls: Stalls | None = None,
+            order: int | None = None, abort_cycles: int = 0, threads: int | None = None) -> Simulation:
+        """Run samples after a reset.
+
+        Parameters
+        ----------
+        spikes : bool array, (samples, timesteps, inputs)
+            Input spikes.
+        trace : bool
+            Also return the membranes.
+        activity : bool
+            Also count the activity of every signal; the build must have kept their names.
+        isolated : bool
+            Wait for the last output of a sample before the next begins, which makes `cycles` meaningful. Otherwise
+            samples follow each other without a gap.
+        stalls : Stalls or None
+            Random pauses on both sides. None: the source always has a beat, the sink always takes one.
+        order : int or None
+            Seed of a random order of the events within each timestep. None: ascending.
+        abort_cycles : int
+            First run this many cycles and reset in the middle of them; then load again and run all samples.
+        threads : int or None
+            Instances that share the samples, when the network clears its state between them. None: one per core.
+        """
+        plan = self.plan
+        spikes = np.ascontiguousarray(spikes, bool)
+        if spikes.ndim != 3 or spikes.shape[2] != plan.inputs or 0 in spikes.shape:
+            raise ValueError(f"Input spikes must have shape samples x timesteps x {plan.inputs}, none of them 0, not {spikes.shape}")
+        taps = [(layer.index, name) for layer in plan.layers for name in access_names(layer)]
+        began = time.perf_counter()
+        raw = run_library(self.folder / LIBRARY, self.index, plan, spikes, Conduct(isolated, stalls, order, abort_cycles, activity),
+                          trace=trace, taps=len(taps), threads=threads or os.cpu_count() or 1)
+        accesses: tuple[dict[str, np.ndarray], ...] = tuple({} for _ in plan.layers)
+        for column, (layer, name) in enumerate(taps):
+            accesses[layer][name] = raw.counts[:, column]
+        names = [layer.name for layer in plan.layers]
+        return Simulation(
+            engine=self.engine,
+            spikes=dict(zip(names, raw.spikes, strict=True)),
+            membranes=dict(zip(names, raw.membranes, strict=True)) if raw.membranes is not None else {},
+            output=raw.output, cycles=raw.cycles, accesses=accesses, total_cycles=raw.total_cycles, violation=raw.violation,
+            activity=gather_activity(raw.activity, self.folder / nets_file(self.index), raw.total_cycles) if raw.activity is not None else None,
+            build_seconds=self.build_seconds, run_seconds=time.perf_counter() - began)
+
+
+def compile_plan(plan: Plan, *, folder: Path | None = None, engine: Engine = "auto", activity: bool = False, optimize: str = "-O2") -> Simulator:
+    """Compile the hardware of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the hardware is meant to compute.
+    folder : Path or None
+        Output folder whose Verilog is simulated. None generates the design from the plan.
+    engine : str
+        ``"cxxrtl"``, ``"verilator"``, or ``"auto"`` for the one that suits the size of the design.
+    activity : bool
+        Keep the names of the signals, so that runs can count their activity.
+    optimize : str
+        Option of the C++ compiler, for short runs that are not worth an optimized build.
+
+    Raises
+    ------
+    UsageError
+        `activity` was asked of an engine that does not count it.
+    """
+    chosen, design = choose_engine(plan, engine, activity), Design(plan, folder)
+    if chosen == "cxxrtl":
+        build, seconds = build_cxxrtl([design], nets=activity, optimize=optimize)
+    else:
+        build, seconds = build_verilated(design, optimize=optimize)
+    return Simulator(plan, chosen, build, 0, seconds)
+
+
+def compile_batch(plans: Sequence[Plan]) -> list[Simulator]:
+    """Compile many small plans into one library, quickly, for short runs; `build_seconds` are shared out evenly."""
+    build, seconds = build_cxxrtl([Design(plan) for plan in plans], optimize="-O0")
+    return [Simulator(plan, "cxxrtl", build, index, seconds / len(plans)) for index, plan in enumerate(plans)]
+
+
+def simulate(plan: Plan, spikes: np.ndarray, *, trace: bool = False, activity: bool = False, engine: Engine = "auto",
+             folder: Path | None = None, isolated: bool = True, stalls: Stalls | None = None, order: int | None = None,
+             abort_cycles: int = 0, threads: int | None = None, optimize: str = "-O2") -> Simulation:
+    """Compile the hardware of a plan and run samples through it.
+
+    The parameters are those of :func:`compile_plan` and of :meth:`Simulator.run`.
+    """
+    simulator = compile_plan(plan, folder=folder, engine=engine, activity=activity, optimize=optimize)
+    return simulator.run(spikes, trace=trace, activity=activity, isolated=isolated, stalls=stalls, order=order,
+                         abort_cycles=abort_cycles, threads=threads)
