@@ -104,7 +104,7 @@ def _formats(quantized: nn.Module, network: Network) -> list[dict[str, Any]]:
     """Return one row for each layer: what the probe found, and what it became."""
     rows = []
     for layer, linear, neuron in quantized_layers(quantized, network):
-        integers = linear.quantized()[0].detach()
+        integers = linear.quantized().weight.detach()
         threshold, _ = neuron.constants()
         rows.append({
             "linear": layer.linear, "neuron": layer.neuron, "inputs": layer.inputs, "outputs": layer.outputs,
@@ -141,7 +141,7 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
         layers = quantized_layers(quantized, network)
         checkpoint = Checkpoint(
             parameters(quantized, names), pretrained,
-            {layer.linear: linear.quantized()[1].detach().float().numpy() for layer, linear, _ in layers},
+            {layer.linear: linear.quantized().scale.detach().float().numpy() for layer, linear, _ in layers},
             {layer.linear: linear.mask.numpy() for layer, linear, _ in layers if not bool(linear.mask.all())},
             decided(quantized, network, recipe.quantize))
         save_checkpoint(out / "checkpoint.safetensors", checkpoint)

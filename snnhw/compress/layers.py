@@ -6,7 +6,7 @@ A layer's unit is ``lsb = weight scale * 2**-frac``. :class:`QuantLinear` return
 with real ones, and the arithmetic between is that of :mod:`snnhw.ir.neuron`, word for word.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import brevitas.nn as qnn
 import snntorch as snn
@@ -22,9 +22,31 @@ from snnhw.fixed import signed_range
 from snnhw.frontend import Behaviour
 from snnhw.ir import Decay
 
-__all__ = ["SINGLE_LIMIT", "QuantLeaky", "QuantLinear"]
+__all__ = ["SINGLE_LIMIT", "QuantLeaky", "QuantLinear", "Quantized"]
 
 SINGLE_LIMIT = 1 << 22
+
+
+class Quantized(NamedTuple):
+    """Integers of a weighted sum, as floats, with gradients.
+
+    Attributes
+    ----------
+    weight : tensor, (outputs, inputs)
+        Integer weights.
+    scale, lsb : tensor, () or (outputs,)
+        Real number that one unit of the weights, and of the state, stands for.
+    bias : tensor, (outputs,), or None
+        In units of the state.
+    shifted : tensor, (outputs, inputs)
+        The weights in units of the state.
+    """
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+    lsb: torch.Tensor
+    bias: torch.Tensor | None
+    shifted: torch.Tensor
 
 
 class QuantLinear(qnn.QuantLinear):
@@ -60,7 +82,7 @@ class QuantLinear(qnn.QuantLinear):
         self.in_double = inputs * (highest << frac) >= SINGLE_LIMIT // 2 or _needs_double(quant)
         self.register_buffer("mask", torch.ones(outputs, inputs, dtype=torch.bool), persistent=False)
         self._key: tuple[int, ...] = ()
-        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._kept: Quantized | None = None
 
     def forget(self) -> None:
         """Quantize the weights again at the next use."""
@@ -73,32 +95,23 @@ class QuantLinear(qnn.QuantLinear):
             self.weight *= self.mask
         self.forget()
 
-    def quantized(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the integer weights, (outputs, inputs), and their scale, () or (outputs,); both carry gradients."""
+    def quantized(self) -> "Quantized":
+        """Return the integers behind the parameters, computed once for a pass over a sample."""
         key = (*(parameter._version for parameter in self.parameters()), torch.is_grad_enabled())
         if self._kept is None or key != self._key:
             quantized = self.weight_quant(self.weight * self.mask)
-            scale = quantized.scale
-            integers = round_half_even(quantized.value / scale)
-            scale = scale[:, 0] if scale.ndim == 2 else scale.reshape(())
-            self._kept = (integers.double(), scale.double()) if self.in_double else (integers, scale)
+            kind = torch.float64 if self.in_double else torch.float32
+            weight = round_half_even(quantized.value / quantized.scale).to(kind)
+            scale = (quantized.scale[:, 0] if quantized.scale.ndim == 2 else quantized.scale.reshape(())).to(kind)
+            lsb = scale * 2.0 ** -self.frac
+            bias = None if self.bias is None else round_half_even(self.bias.to(kind) / lsb)
+            self._kept = Quantized(weight, scale, lsb, bias, weight * 2.0 ** self.frac)
             self._key = key
         return self._kept
 
-    @property
-    def lsb(self) -> torch.Tensor:
-        """Unit of the state in real numbers, () or (outputs,)."""
-        return self.quantized()[1] * 2.0 ** -self.frac
-
-    def integer_bias(self) -> torch.Tensor | None:
-        """Return the bias in units of the state, (outputs,), or None; carries gradients."""
-        return None if self.bias is None else round_half_even(self.bias.to(self.lsb.dtype) / self.lsb)
-
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        integers, _ = self.quantized()
-        current = F.linear(input.to(integers.dtype), integers) * 2.0 ** self.frac
-        bias = self.integer_bias()
-        return (current if bias is None else current + bias) * self.lsb
+        own = self.quantized()
+        return F.linear(input.to(own.weight.dtype), own.shifted, own.bias) * own.lsb
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": None}  # tensors with a history cannot be copied
@@ -137,6 +150,8 @@ class QuantLeaky(snn.Leaky):
         self.quant = quant
         self.decay = decay
         self._source = (source,)  # in a tuple, so that it does not become a submodule
+        self._key: tuple[int, int] = (-1, -1)
+        self._kept: tuple[Quantized, torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     @property
     def source(self) -> QuantLinear:
@@ -144,26 +159,40 @@ class QuantLeaky(snn.Leaky):
 
     def factor(self) -> torch.Tensor:
         """Return the integer factor of a ``"mul"`` decay, () or (neurons,); carries gradients."""
-        beta = self.beta.clamp(0, 1)
-        return round_half_even((beta.reshape(()) if beta.numel() == 1 else beta) * 2.0 ** self.decay.shift)
+        return round_half_even(_scalar(self.beta.clamp(0, 1)) * 2.0 ** self.decay.shift)
 
     def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the integer threshold and subtrahend, () or (neurons,), without gradients."""
-        threshold = self.threshold.detach().double()
-        ratio = (threshold.reshape(()) if threshold.numel() == 1 else threshold) / self.source.lsb.detach().double()
+        ratio = _scalar(self.threshold.detach()).double() / self.source.quantized().lsb.detach().double()
         # A strict v > th in real numbers is v >= floor(th/lsb) + 1 in integers.
         return ratio.floor() + 1, ratio.round()
 
     def words(self, membrane: torch.Tensor) -> torch.Tensor:
         """Return the membrane words, int64, of a membrane in real numbers."""
-        return (membrane / self.source.lsb).round().long()
+        return (membrane / self.source.quantized().lsb).round().long()
 
-    def _leak(self, v: torch.Tensor) -> torch.Tensor:
+    def _prepare(self) -> tuple[Quantized, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return unit, threshold, subtrahend and leak factor, computed once for a pass over a sample."""
+        own = self.source.quantized()
+        key = (self.beta._version, self.threshold._version)
+        if self._kept is None or self._kept[0] is not own or key != self._key:
+            threshold, subtrahend = (constant.to(own.lsb.dtype) for constant in self.constants())
+            # Value of the integer, gradient of the real number: a learned threshold learns from what is subtracted.
+            loss = _scalar(self.threshold).to(own.lsb.dtype) / own.lsb
+            loss = round_half_even(loss + (subtrahend - loss).detach())
+            factor = self.factor().to(own.lsb.dtype) if self.decay.kind == "mul" else subtrahend
+            self._kept, self._key = (own, threshold, loss, factor * 2.0 ** -self.decay.shift), key
+        return self._kept
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": None}
+
+    def _leak(self, v: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
         if self.decay.kind == "one":
             return v
         if self.decay.kind == "shift":
             return v - floor(v * 2.0 ** -self.decay.shift)
-        return floor(v * self.factor().to(v.dtype) * 2.0 ** -self.decay.shift)
+        return floor(v * factor)
 
     def _clip(self, exact: torch.Tensor) -> torch.Tensor:
         if self.quant.overflow == "exact":
@@ -177,35 +206,34 @@ class QuantLeaky(snn.Leaky):
             self.mem = mem
         if self.mem.shape != input_.shape:
             self.mem = torch.zeros_like(input_)
-        lsb, behaviour = self.source.lsb, self.behaviour
-        threshold, subtrahend = (constant.to(lsb.dtype) for constant in self.constants())
+        own, threshold, loss, factor = self._prepare()
+        behaviour, lsb = self.behaviour, own.lsb
         current = round_half_even(input_ / lsb)
-        v = round_half_even(self.mem.to(lsb.dtype) / lsb)
-        # The gradient of the subtracted threshold reaches a learned threshold; its value is the integer.
-        exact_loss = self.threshold.to(lsb.dtype) / lsb
-        loss = round_half_even(exact_loss + (subtrahend - exact_loss).detach())
-
+        v = round_half_even(self.mem / lsb)
         if behaviour.reset_time == "immediate":
-            u = self._clip(self._leak(v) + current)
+            u = self._clip(self._leak(v, factor) + current)
             fired = (u >= threshold).to(u.dtype)
             if behaviour.reset == "zero":
-                v = u * (1 - fired)
+                stored = u * (1 - fired)
             else:
-                v = u - loss * fired if behaviour.reset == "subtract" else u
+                stored = u - loss * fired if behaviour.reset == "subtract" else u
         else:
             before = (v >= threshold).to(v.dtype)
             if behaviour.reset == "subtract":
-                u = self._clip(self._leak(v) + current - loss * before)
+                u = self._clip(self._leak(v, factor) + current - loss * before)
             elif behaviour.input_on_reset == "keep":
-                u = self._clip(self._leak(v * (1 - before)) + current)
+                u = self._clip(self._leak(v * (1 - before), factor) + current)
             else:
-                u = self._clip((self._leak(v) + current) * (1 - before))
+                u = self._clip((self._leak(v, factor) + current) * (1 - before))
             fired = (u >= threshold).to(u.dtype)
-            v = u
-        spikes = fired
+            stored = u
+        spikes = fired.to(torch.get_default_dtype())
         if torch.is_grad_enabled():
-            surrogate = self.spike_grad(u * lsb - self.threshold)
-            spikes = fired + (surrogate - surrogate.detach())
-        self.mem = v * lsb
-        spikes = spikes.to(torch.get_default_dtype())
+            surrogate = self.spike_grad(u * lsb - self.threshold).to(spikes.dtype)
+            spikes = spikes + (surrogate - surrogate.detach())
+        self.mem = stored * lsb
         return spikes if self.init_hidden and not self.output else (spikes, self.mem)
+
+
+def _scalar(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.reshape(()) if tensor.numel() == 1 else tensor

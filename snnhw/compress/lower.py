@@ -25,7 +25,7 @@ def _integers(values: torch.Tensor) -> np.ndarray:
 
 
 def _finite(layer: Layer, linear: QuantLinear, neuron: QuantLeaky) -> None:
-    values = {f"layer {layer.linear!r} (Linear, {layer.inputs} → {layer.outputs})": {"weight": linear.weight, "bias": linear.bias, "scale": linear.lsb},
+    values = {f"layer {layer.linear!r} (Linear, {layer.inputs} → {layer.outputs})": {"weight": linear.weight, "bias": linear.bias, "scale": linear.quantized().lsb},
               f"layer {layer.neuron!r} (Leaky)": {"beta": neuron.beta, "threshold": neuron.threshold}}
     for where, parameters in values.items():
         for what, tensor in parameters.items():
@@ -37,7 +37,7 @@ def _finite(layer: Layer, linear: QuantLinear, neuron: QuantLeaky) -> None:
 
 def _spec(layer: Layer, linear: QuantLinear, neuron: QuantLeaky) -> NeuronSpec:
     threshold, subtrahend = neuron.constants()
-    bias = linear.integer_bias()
+    bias = linear.quantized().bias
     behaviour, decay = layer.behaviour, neuron.decay
     if decay.kind == "mul":
         decay = Decay("mul", decay.shift, _integers(neuron.factor()))
@@ -82,7 +82,7 @@ def lower(module: nn.Module, network: Network, encoding: Encoding, *, name: str 
         for layer, linear, neuron in quantized_layers(module, network):
             linear.forget()
             _finite(layer, linear, neuron)
-            weight = linear.quantized()[0].numpy().astype(np.int64)
+            weight = linear.quantized().weight.numpy().astype(np.int64)
             where = f"layer {layer.neuron!r} (Leaky)"
             try:
                 spec = _spec(layer, linear, neuron)

@@ -19,7 +19,7 @@ from snnhw.frontend import Network
 
 __all__ = ["Progress", "classify", "reproducible", "train_stage"]
 
-THREADS = 2
+THREADS = 1  # the tensors of a timestep are small: a second thread waits more than it computes
 TEST_BATCH = 500
 
 Progress = Callable[[str, int, int, str], None]
