@@ -16,7 +16,8 @@ from pathlib import Path
 
 from snnhw.errors import ToolMissing
 
-__all__ = ["ToolFailed", "find_program", "package_file", "package_version", "require_package", "run_program", "run_yosys", "yosys_abc"]
+__all__ = ["ToolFailed", "find_program", "package_file", "package_version", "require_package", "run_program", "run_yosys",
+           "yosys_abc"]
 
 _YOSYS = """
 import sys
@@ -47,7 +48,8 @@ def require_package(module: str, extra: str, purpose: str) -> None:
 def package_file(module: str, *parts: str) -> Path:
     """Return the path of a file inside an installed package, without importing the package."""
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.submodule_search_locations, module
+    assert spec is not None, module
+    assert spec.submodule_search_locations, module
     return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
 
 
@@ -63,8 +65,8 @@ def find_program(name: str, install: str) -> Path:
 def run_program(arguments: Sequence[str | Path], cwd: Path, *, env: Mapping[str, str] | None = None,
                 timeout_s: float | None = None) -> str:
     """Run a program and return what it printed; raise :class:`ToolFailed` when it does not end with 0."""
-    done = subprocess.run([str(item) for item in arguments], cwd=cwd, env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s, check=False)
+    done = subprocess.run([str(item) for item in arguments], cwd=cwd, env=dict(os.environ, **(env or {})), timeout=timeout_s,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     text = done.stdout.decode(errors="replace")
     if done.returncode:
         raise ToolFailed(f"{Path(str(arguments[0])).name} ended with {done.returncode}:\n{text[-4000:]}")
