@@ -43,10 +43,10 @@ icarus:
 
 # Longer proofs, outside `make test`.
 fuzz: install icarus
-	OMP_NUM_THREADS=1 $(bin)/pytest -n $(jobs) -m fuzz
+	OMP_NUM_THREADS=1 SNNHW_HYPOTHESIS=fuzz $(bin)/pytest -n $(jobs) -m slow -k fuzz
 
 prove: install
-	$(bin)/pytest -n $(jobs) -m prove
+	$(bin)/pytest -n $(jobs) -m slow -k prove
 
 mnist: install
 	$(bin)/python benchmarks/mnist.py
@@ -55,7 +55,7 @@ bench: install
 	$(bin)/python benchmarks/startup.py
 
 wheel: install
-	$(bin)/pytest -n0 -m wheel
+	$(bin)/pytest -n0 -m slow tests/test_wheel.py
 
 # Trains the embedded default again, from its recipe.
 retrain: install

@@ -41,8 +41,8 @@ def summary(verified: dict[str, dict], seconds: float) -> list[tuple[str, str]]:
               + f"; {lower['test_samples']} test samples")]
     for simulator, found in verified.items():
         different = sum(value for name, value in found.items() if name.endswith("_mismatches"))
-        lines.append((f"RTL, {simulator}", f"{different} mismatches in {found['spike_words']:,} spike and {found['membrane_words']:,} membrane "
-                                           f"words of {found['samples']} samples"))
+        lines.append((f"RTL, {simulator}", f"{different} mismatches in {found['spike_words']:,} spike and "
+                                           f"{found['membrane_words']:,} membrane words of {found['samples']} samples"))
     used = built["used"]
     lines += [
         ("hardware", f"{used['logic']['used']:,} of {used['logic']['available']:,} logic cells, "

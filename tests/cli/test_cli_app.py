@@ -1,5 +1,6 @@
 """The program as a whole: help, exit codes, where words go."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -114,3 +115,12 @@ def test_doctor_knows_every_dependency():
 
 def requirement_name(text):
     return re.match(r"[A-Za-z0-9_.-]+", text)[0]
+
+
+def test_reference_is_that_of_the_commands():
+    """docs/cli.md is what ``python scripts/cli_reference.py`` writes."""
+    root = package_root()
+    spec = importlib.util.spec_from_file_location("cli_reference", root / "scripts" / "cli_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (root / "docs" / "cli.md").read_text() == module.render()
