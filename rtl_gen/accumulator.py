@@ -1,7 +1,7 @@
 """Weighted sums: one accumulator for each lane."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.events import slot_layout
@@ -29,7 +29,7 @@ class Accumulator(wiring.Component):
         1  address of the weight word: base of the tile + address of the event (no multiplier: the base grows by `inputs`)
         2  weight memory
         3  its output register, zero for an empty slot
-        4  accumulators; on the last slot of a tile the sums go to the shadow register and the accumulators to zero
+        4  accumulators; on the last slot of a tile sums and weights go to the shadow register, and the accumulators to zero
 
     The shadow register shifts towards lane 0, one neuron per `take`, while the next tile accumulates. The
     pipeline stands still, `advance` low, exactly while a finished tile is in stage 4 and the shadow register
@@ -47,13 +47,13 @@ class Accumulator(wiring.Component):
     advance : ``Out(1)``
         The slot is taken.
     valid : ``Out(1)``
-        There is a sum.
-    current : ``Out(signed(layer.current_bits))``
-        Weighted sum of the next neuron, in ascending order.
+        There is a result.
+    sum, weight : ``Out(signed(layer.current_bits))``, ``Out(signed(layer.weight_bits))``
+        Result of the next neuron, in ascending order: its weighted sum is the sum of both.
     sample_end : ``Out(1)``
         Its timestep is the last of the sample.
     take, take_last : ``In(1)``
-        The sum is taken; it was the last of its tile.
+        The result is taken; it was the last of its tile.
     read, accumulate : ``Out(1)``
         The weight memory is read; a slot is added.
     load_active, load_write, load_address, load_data : ``In``
@@ -69,7 +69,8 @@ class Accumulator(wiring.Component):
             "address": In(layer.input_address_bits),
             "advance": Out(1),
             "valid": Out(1),
-            "current": Out(signed(layer.current_bits)),
+            "sum": Out(signed(layer.current_bits)),
+            "weight": Out(signed(layer.weight_bits)),
             "sample_end": Out(1),
             "take": In(1),
             "take_last": In(1),
@@ -91,8 +92,10 @@ class Accumulator(wiring.Component):
         weight_address = Signal(range(self._memory.depth), reset_less=True)
         if layer.tiles > 1:
             tile_base = Signal(range(self._memory.depth))
-            with m.If(self.advance & self.slot.valid & self.slot.tile_end):
-                m.d.sync += tile_base.eq(Mux(self.slot.step_end, 0, tile_base + layer.inputs))
+            with m.If(self.advance & self.slot.tile_end):
+                m.d.sync += tile_base.eq(tile_base + layer.inputs)
+            with m.If(self.advance & self.slot.step_end):
+                m.d.sync += tile_base.eq(0)
             address = tile_base + self.address
         else:
             address = self.address
@@ -116,30 +119,32 @@ class Accumulator(wiring.Component):
                 write_port.data.eq(self.load_data),
             ]
 
-        filled = Signal()  # the shadow register holds a sum
-        complete, load = Signal(), Signal()
+        filled = Signal()  # the shadow register holds a result
+        load = Signal()
         m.d.comb += [
-            complete.eq(add.valid & add.tile_end),
-            self.advance.eq(~complete | ~filled | self.take_last),
+            self.advance.eq(~add.tile_end | ~filled | self.take_last),
             self.accumulate.eq(add.valid & self.advance),
-            load.eq(complete & self.advance),
+            load.eq(add.tile_end & self.advance),
         ]
         with m.If(load):
             m.d.sync += [filled.eq(1), self.sample_end.eq(add.sample_end)]
         with m.Elif(self.take_last):
             m.d.sync += filled.eq(0)
 
-        shadows = [Signal(signed(layer.current_bits), name=f"shadow_{lane}", reset_less=True) for lane in range(layer.lanes)]
+        # The last weight of a tile is not added here but handed over beside the sum of the others: the shadow
+        # register then takes what flip-flops hold, and no logic cell is spent on bringing a sum to two places.
+        result = data.StructLayout({"sum": signed(layer.current_bits), "weight": signed(layer.weight_bits)})
+        shadows = [Signal(result, name=f"shadow_{lane}", reset_less=True) for lane in range(layer.lanes)]
         for lane, shadow in enumerate(shadows):
             accumulator = Signal(signed(layer.current_bits), name=f"accumulator_{lane}")
-            total = Signal.like(accumulator, name=f"total_{lane}")
-            m.d.comb += total.eq(accumulator + weight.word_select(lane, layer.weight_bits).as_signed())
+            lane_weight = weight.word_select(lane, layer.weight_bits).as_signed()
             with m.If(self.accumulate):
-                m.d.sync += accumulator.eq(Mux(add.tile_end, 0, total))
+                m.d.sync += accumulator.eq(accumulator + lane_weight)
             with m.If(load):
-                m.d.sync += shadow.eq(total)
+                # Outermost, so that it becomes the synchronous reset of the flip-flops.
+                m.d.sync += [accumulator.eq(0), shadow.sum.eq(accumulator), shadow.weight.eq(lane_weight)]
             if lane + 1 < layer.lanes:
                 with m.Elif(self.take):
                     m.d.sync += shadow.eq(shadows[lane + 1])
-        m.d.comb += [self.valid.eq(filled), self.current.eq(shadows[0])]
+        m.d.comb += [self.valid.eq(filled), self.sum.eq(shadows[0].sum), self.weight.eq(shadows[0].weight)]
         return m

@@ -1,6 +1,6 @@
 """Event lists: what a core keeps of a timestep, and how it replays it."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ def slot_layout() -> data.StructLayout:
     """Return the flags that accompany one slot of accumulation through its pipeline.
 
     ``valid``: there is a slot. ``empty``: it adds nothing, because its timestep has no event.
-    ``tile_end``, ``step_end``: last slot of its tile, of its timestep. ``sample_end``: of the last timestep of a sample.
+    ``tile_end``, ``step_end``: it is the last of its tile, of its timestep. ``sample_end``: its timestep is the last of a sample.
     """
     return data.StructLayout({"valid": 1, "empty": 1, "tile_end": 1, "step_end": 1, "sample_end": 1})
 
@@ -80,76 +80,73 @@ class EventBuffer(wiring.Component):
 
         bank = Signal()  # bank that is written; the reader has the other
         write_address = Signal(range(2 * self.inputs))
-        written = Signal()
+        some, several = Signal(), Signal()  # events in the written bank: any, more than one
         closed = Signal()  # the written bank is complete and waits for the reader
         closed_last = Signal()
 
         reading = Signal()
-        read_address = Signal(range(2 * self.inputs))
-        read_end = Signal(range(2 * self.inputs))  # modulo the depth: one past the last event of bank 1 is 0 or the depth
-        read_empty = Signal()
-        read_last = Signal()
+        read_address = Signal(range(2 * self.inputs), reset_less=True)
+        read_limit = Signal(range(2 * self.inputs), reset_less=True)  # address of the last event but one
+        read_empty, read_several, read_sample_end = Signal(), Signal(), Signal()
+        tile_end = Signal()
         tile = Signal(range(self.tiles))
 
-        accepted, tick, finish, handover = Signal(), Signal(), Signal(), Signal()
+        accepted, tick, issue, rewind, finish, handover = Signal(), Signal(), Signal(), Signal(), Signal(), Signal()
+        last_tile = Signal()
         m.d.comb += [
             self.i.ready.eq(~closed),
             accepted.eq(self.i.valid & ~closed),
             tick.eq(accepted & self.i.payload.tick),
+            last_tile.eq(tile == self.tiles - 1),
+            issue.eq(reading & self.advance),
+            rewind.eq(issue & tile_end),
+            finish.eq(rewind & last_tile),
             handover.eq((tick | closed) & (~reading | finish)),
             self.write.eq(accepted & ~self.i.payload.tick),
             write_port.en.eq(self.write),
             write_port.addr.eq(write_address),
             write_port.data.eq(self.i.payload.address),
-        ]
-
-        following = Signal.like(read_address)
-        tile_end, last_tile = Signal(), Signal()
-        m.d.comb += [
-            following.eq(read_address + 1),
-            tile_end.eq(read_empty | (following == read_end)),
-            last_tile.eq(tile == self.tiles - 1),
-            finish.eq(reading & self.advance & tile_end & last_tile),
-            self.read.eq(reading & self.advance & ~read_empty),
+            self.read.eq(issue & ~read_empty),
             read_port.en.eq(self.read),
             read_port.addr.eq(read_address),
             self.address.eq(read_port.data),
         ]
 
         with m.If(self.write):
-            m.d.sync += [write_address.eq(write_address + 1), written.eq(1)]
+            m.d.sync += [write_address.eq(write_address + 1), some.eq(1), several.eq(some)]
         with m.If(tick):
             m.d.sync += [closed.eq(1), closed_last.eq(self.i.payload.last)]
-        with m.If(reading & self.advance):
-            m.d.sync += read_address.eq(following)
-            with m.If(tile_end):
-                m.d.sync += [read_address.eq(self._base(~bank)), tile.eq(tile + 1)]
-            with m.If(finish):
-                m.d.sync += [reading.eq(0), tile.eq(0)]
+        with m.If(issue):
+            # Found out one slot ahead: the end of a tile is at the root of everything that follows from it.
+            m.d.sync += [read_address.eq(read_address + 1), tile_end.eq(read_address == read_limit)]
+        with m.If(rewind):
+            m.d.sync += [tile.eq(tile + 1), tile_end.eq(~read_several)]
+        with m.If(rewind | handover):
+            # Outermost, so that the bits that are 0 in both banks become synchronous resets.
+            m.d.sync += read_address.eq(Mux(bank ^ handover, 0, self.inputs))
+        with m.If(finish):
+            m.d.sync += [reading.eq(0), tile.eq(0)]
         with m.If(handover):
             m.d.sync += [
                 reading.eq(1),
-                read_address.eq(self._base(bank)),
-                read_end.eq(write_address),
-                read_empty.eq(~written),
+                read_limit.eq(write_address - 2),
+                read_empty.eq(~some),
+                read_several.eq(several),
                 # The tick that closed the bank is on the stream, or has been kept.
-                read_last.eq((tick & self.i.payload.last) | (closed & closed_last)),
+                read_sample_end.eq(Mux(closed, closed_last, self.i.payload.last)),
+                tile_end.eq(~several),
                 bank.eq(~bank),
-                write_address.eq(self._base(~bank)),
-                written.eq(0),
+                write_address.eq(Mux(bank, 0, self.inputs)),
+                some.eq(0),
+                several.eq(0),
                 closed.eq(0),
             ]
         with m.If(self.advance):
             m.d.sync += [
                 self.slot.valid.eq(reading),
                 self.slot.empty.eq(read_empty),
-                self.slot.tile_end.eq(tile_end),
-                self.slot.step_end.eq(tile_end & last_tile),
-                self.slot.sample_end.eq(read_last),
+                self.slot.tile_end.eq(reading & tile_end),
+                self.slot.step_end.eq(reading & tile_end & last_tile),
+                self.slot.sample_end.eq(read_sample_end),
             ]
         return m
-
-    def _base(self, bank: object) -> object:
-        """Return the first address of a bank: every bit of the number of inputs that is set follows `bank`."""
-        from amaranth.hdl import Mux
-        return Mux(bank, self.inputs, 0)

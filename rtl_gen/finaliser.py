@@ -19,7 +19,7 @@ class Finaliser(wiring.Component):
 
     Pipeline, one neuron per cycle unless the output waits:
 
-        0        take a sum; read the state and the parameters of the neuron
+        0        take a result and add its parts; read the state and the parameters of the neuron
         1        decay (``mul`` has one stage for its operands and one for the product); a ``next`` reset to zero or a value
         2        add the current; a ``next`` reset that drops it
         (3)      only to subtract: a ``next`` reset its amount, an ``immediate`` one later, after saturating and comparing here
@@ -41,10 +41,10 @@ class Finaliser(wiring.Component):
 
     Members
     -------
-    valid, current, sample_end : ``In(1)``, ``In(signed(layer.current_bits))``, ``In(1)``
-        Sum of the next neuron, in ascending order, from an :class:`~rtl_gen.accumulator.Accumulator`.
+    valid, sum, weight, sample_end : ``In(1)``, ``In(signed(layer.current_bits))``, ``In(signed(layer.weight_bits))``, ``In(1)``
+        Result of the next neuron, in ascending order, from an :class:`~rtl_gen.accumulator.Accumulator`.
     take, take_last : ``Out(1)``
-        The sum is taken; it was the last of its tile.
+        The result is taken; it was the last of its tile.
     o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
         Spikes in ascending order, then the tick.
     state_read, parameters_read : ``Out(1)``
@@ -57,7 +57,8 @@ class Finaliser(wiring.Component):
         self.layer = layer
         super().__init__({
             "valid": In(1),
-            "current": In(signed(layer.current_bits)),
+            "sum": In(signed(layer.current_bits)),
+            "weight": In(signed(layer.weight_bits)),
             "sample_end": In(1),
             "take": Out(1),
             "take_last": Out(1),
@@ -79,25 +80,26 @@ class Finaliser(wiring.Component):
 
         # Sequence: the neurons of a timestep, then `pause` slots of which the first is the tick.
         neuron = Signal(range(layer.outputs))
-        neuron_last, lane_last = Signal(), Signal()
+        neuron_last = Signal(init=layer.outputs == 1)
+        tile_last = Signal(init=layer.lanes == 1)
         pause = Signal(range(pause_slots(layer) + 1))
         tick, ending = Signal(), Signal()
         fresh = Signal(init=1)  # the initial state counts, not the stored one
         m.d.comb += [
-            neuron_last.eq(neuron == layer.outputs - 1),
             self.take.eq(self.valid & run & ~pause.any()),
-            self.take_last.eq(self.take & (neuron_last | lane_last)),
+            self.take_last.eq(self.take & tile_last),
             tick.eq(pause == pause_slots(layer)),
         ]
         with m.If(self.take):
-            m.d.sync += neuron.eq(Mux(neuron_last, 0, neuron + 1))
+            # Found out one neuron ahead: taking the last of a tile lets the whole core move.
+            m.d.sync += [neuron.eq(neuron + 1), neuron_last.eq((neuron == layer.outputs - 2) | (layer.outputs == 1))]
+            m.d.sync += tile_last.eq(self._before_tile_last(m, neuron, tile_last) | (neuron == layer.outputs - 2) | (layer.lanes == 1))
             with m.If(neuron_last):
-                m.d.sync += [pause.eq(pause_slots(layer)), ending.eq(self.sample_end)]
+                m.d.sync += [neuron.eq(0), pause.eq(pause_slots(layer)), ending.eq(self.sample_end)]
         with m.Elif(run & pause.any()):
             m.d.sync += pause.eq(pause - 1)
             with m.If(tick):
                 m.d.sync += fresh.eq(ending if layer.spec.clear == "sample" else 0)
-        self._count_lanes(m, neuron, neuron_last, lane_last)
 
         pipeline = _Pipeline(m, run)
         valids = pipeline.delays(self.take, "valid", last_stage, reset_less=False)
@@ -119,12 +121,14 @@ class Finaliser(wiring.Component):
         stored = Signal(signed(layer.state_bits))
         m.d.comb += stored.eq(Mux(pipeline.delay(fresh, "fresh"), layer.spec.start, read_port.data))
 
-        value, spike = _Neuron(layer, pipeline, parameters).update(stored, pipeline.delay(self.current, "current"))
+        value, spike = _Neuron(layer, pipeline, parameters).update(stored, pipeline.delay(self.sum + self.weight, "current", layer.current_bits))
         m.d.comb += [
             self.state_write.eq(valids[last_stage] & run),
             self.state_value.eq(value),
             self.state_spike.eq(spike),
         ]
+        address = Signal(layer.output_address_bits, reset_less=True)
+        m.d.comb += self.o.payload.address.eq(address)
         with m.If(run):
             with m.If(ticks[last_stage]):
                 m.d.sync += self.state_neuron.eq(0)
@@ -132,24 +136,25 @@ class Finaliser(wiring.Component):
                 m.d.sync += self.state_neuron.eq(self.state_neuron + 1)
             m.d.sync += [
                 self.o.valid.eq((valids[last_stage] & spike) | ticks[last_stage]),
-                self.o.payload.address.eq(Mux(ticks[last_stage], 0, self.state_neuron)),
+                address.eq(Mux(ticks[last_stage], 0, self.state_neuron)),
                 self.o.payload.tick.eq(ticks[last_stage]),
                 self.o.payload.last.eq(endings[last_stage]),
             ]
         return m
 
-    def _count_lanes(self, m: Module, neuron: Signal, neuron_last: Signal, lane_last: Signal) -> None:
-        """Drive `lane_last` in the last lane of a tile, from the neuron's own count where that is possible."""
+    def _before_tile_last(self, m: Module, neuron: Signal, tile_last: Signal) -> Value:
+        """Return whether the neuron after this one is in the last lane, from the neuron's own count where that is possible."""
         lanes = self.layer.lanes
-        if lanes == self.layer.outputs:
-            m.d.comb += lane_last.eq(neuron_last)
-        elif lanes & (lanes - 1) == 0:
-            m.d.comb += lane_last.eq(neuron[:lanes.bit_length() - 1].all())
-        else:
-            lane = Signal(range(lanes))
-            m.d.comb += lane_last.eq(lane == lanes - 1)
-            with m.If(self.take):
-                m.d.sync += lane.eq(Mux(self.take_last, 0, lane + 1))
+        if lanes == 1 or lanes == self.layer.outputs:
+            return Const(0)
+        if lanes & (lanes - 1) == 0:
+            return ~tile_last & (neuron[:lanes.bit_length() - 1] == lanes - 2)
+        lane = Signal(range(lanes))
+        with m.If(self.take_last):
+            m.d.sync += lane.eq(0)
+        with m.Elif(self.take):
+            m.d.sync += lane.eq(lane + 1)
+        return ~tile_last & (lane == lanes - 2)
 
     def _parameters(self, m: Module, pipeline: "_Pipeline", neuron: Signal) -> "_Parameters":
         """Return the parameters of a neuron; those that differ between neurons are read beside its state."""

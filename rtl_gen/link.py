@@ -1,6 +1,6 @@
 """Messages of :mod:`snnhw.board.link` to and from the core's streams."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -118,6 +118,6 @@ class MessageWriter(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [message.eq(message >> 8), remaining.eq(remaining - 1)]
         with m.If(self.i.valid & self.i.ready):
-            code = Mux(beat.tick, Mux(beat.last, Code.LAST_TICK, Code.TICK), Code.SPIKE)
-            m.d.sync += [message.eq(Cat(code[:8], beat.address)), remaining.eq(Mux(beat.tick, 1, 1 + self.form.output_bytes))]
+            code = Mux(beat.tick, Mux(beat.last, Const(Code.LAST_TICK, 8), Const(Code.TICK, 8)), Const(Code.SPIKE, 8))
+            m.d.sync += [message.eq(Cat(code, beat.address)), remaining.eq(Mux(beat.tick, 1, 1 + self.form.output_bytes))]
         return m
