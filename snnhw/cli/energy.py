@@ -20,14 +20,12 @@ MEASURED_SAMPLES = 50
 
 def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
     """Return what the RTL did with the samples, in the form that the cost model takes."""
-    from snnhw.cost import signal_names
-    from snnhw.verify import simulate
+    from snnhw.verify.native import simulate
     simulation = simulate(plan, spikes, activity=True)
     activity = simulation.activity
     assert activity is not None
-    return {"cycles": simulation.cycles, "engine": simulation.engine,
-            "highs": {name: activity.highs_of(name) for name in signal_names(plan)},
-            "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": dict(activity.aliases)}
+    return {"cycles": simulation.cycles, "engine": simulation.engine, "accesses": simulation.accesses,
+            "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": activity.aliases}
 
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
