@@ -6,5 +6,5 @@ from snnhw.compress.lower import lower
 from snnhw.compress.prune import apply_masks, magnitude_masks, prune
 from snnhw.compress.quantize import quantize
 
-__all__ = ["PruneConfig", "QuantConfig", "Recipe", "apply_masks", "load_recipe", "lower", "magnitude_masks", "observe", "output_spikes",
-           "prune", "quantize"]
+__all__ = ["PruneConfig", "QuantConfig", "Recipe", "apply_masks", "load_recipe", "lower", "magnitude_masks", "observe",
+           "output_spikes", "prune", "quantize"]

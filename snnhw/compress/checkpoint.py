@@ -1,12 +1,11 @@
 """Trained parameters on disk, as safetensors and never as pickle.
 
 A checkpoint holds the parameters of the trained network under the names of the user's ``state_dict``; those from
-before quantization under ``float/``; the weight scales under ``scale/`` and the pruning masks under ``mask/`` with the path of the
-linear. The header says how the network was quantized.
+before quantization under ``float/``; the weight scales under ``scale/`` and the pruning masks under ``mask/``, each
+with the path of the linear. The header says how the network was quantized.
 """
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,18 +97,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
     for name, array in tensors.items():
         prefix, slash, rest = name.partition("/")
         parts[prefix if slash and prefix in parts else ""][rest if slash and prefix in parts else name] = array
-    return Checkpoint(parts[""], parts["float"], parts["scale"], {name: mask != 0 for name, mask in parts["mask"].items()}, quantize)
+    masks = {name: mask != 0 for name, mask in parts["mask"].items()}
+    return Checkpoint(parts[""], parts["float"], parts["scale"], masks, quantize)
 
 
 def _torch_file(path: Path) -> dict[str, np.ndarray]:
     read_bytes(path, "checkpoint", MAX_FILE_BYTES)  # exists, is a file, within the budget
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError):
-        raise FileError(f"checkpoint {str(path)!r} must hold tensors only; save it with torch.save(net.state_dict(), path)") from None
+    except (torch.serialization.pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError):
+        raise FileError(f"checkpoint {str(path)!r} must hold tensors only; save it with "
+                        f"torch.save(net.state_dict(), path)") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()):
+    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor)
+                                                for name, value in content.items()):
         raise FileError(f"checkpoint {str(path)!r} must hold a state_dict")
     return {name: tensor.detach().numpy() for name, tensor in content.items()}
 
@@ -133,7 +135,8 @@ def load_parameters(module: nn.Module, arrays: Arrays) -> None:
         elif name not in own:
             problems.append(f"{where}: the checkpoint has its {what}, the network has not")
         elif tuple(arrays[name].shape) != tuple(own[name].shape):
-            problems.append(f"{where}: {what} must have shape {tuple(own[name].shape)}, not {tuple(arrays[name].shape)} as in the checkpoint")
+            problems.append(f"{where}: {what} must have shape {tuple(own[name].shape)}, "
+                            f"not {tuple(arrays[name].shape)} as in the checkpoint")
         elif not np.isfinite(arrays[name]).all():
             bad = arrays[name][~np.isfinite(arrays[name])].flat[0]
             problems.append(f"{where}: {what} must be finite, not {bad} as in the checkpoint")

@@ -40,7 +40,8 @@ class LayerQuant(_Checked):
         Fractional bits of the membrane below the weights' least significant bit. ``"auto"``: as many as give the
         threshold at least 64 steps.
     decay : str
-        ``"shift"``: beta becomes the nearest ``1 - 2**-k``. ``"mul"``: ``B / 2**decay_bits``. ``"auto"``: shift when that is exact.
+        ``"shift"``: beta becomes the nearest ``1 - 2**-k``. ``"mul"``: ``B / 2**decay_bits``. ``"auto"``: shift when
+        that is exact.
     decay_bits : int
         Bits of the factor of ``"mul"``.
     overflow : str
@@ -136,8 +137,8 @@ class InputConfig(_Checked):
     Parameters
     ----------
     layout : str
-        ``"time-batch"``: (timesteps, samples, ...). ``"batch-time"``: (samples, timesteps, ...). ``"frame"``: (samples, ...), when the forward is
-        called once per timestep, or shows one frame every timestep.
+        ``"time-batch"``: (timesteps, samples, ...). ``"batch-time"``: (samples, timesteps, ...). ``"frame"``:
+        (samples, ...), when the forward is called once per timestep, or shows one frame every timestep.
     shape : tuple of int
         Shape of one frame; empty for a vector of all inputs.
     """
@@ -150,7 +151,9 @@ class InputConfig(_Checked):
         frame = self.shape or (inputs,)
         if math.prod(frame) != inputs:
             raise UsageError(f"input shape must have {inputs} elements, not {'x'.join(map(str, frame))}")
-        return {"time-batch": (timesteps, samples, *frame), "batch-time": (samples, timesteps, *frame), "frame": (samples, *frame)}[self.layout]
+        return {"time-batch": (timesteps, samples, *frame),
+                "batch-time": (samples, timesteps, *frame),
+                "frame": (samples, *frame)}[self.layout]
 
 
 class StageConfig(_Checked):
@@ -180,7 +183,8 @@ class Recipe(_Checked):
     Parameters
     ----------
     data : str
-        ``"digits"``, ``"mnist"``, or a safetensors file beside the recipe with ``train_values``, ``train_labels``, ``test_values``, ``test_labels``.
+        ``"digits"``, ``"mnist"``, or a safetensors file beside the recipe with ``train_values``, ``train_labels``,
+        ``test_values`` and ``test_labels``.
     timesteps : int
         Length of a sample.
     seed : int

@@ -112,9 +112,11 @@ def _mnist() -> Dataset:
              for part, kind in (("values", "images-idx3"), ("labels", "labels-idx1"))}
     missing = [path.name for path in names.values() if not path.is_file()]
     if missing:
-        raise FileError(f"the data set 'mnist' needs {', '.join(missing)} in {str(folder)!r}; set SNNHW_DATA to the folder that contains MNIST/raw")
+        raise FileError(f"the data set 'mnist' needs {', '.join(missing)} in {str(folder)!r}; "
+                        f"set SNNHW_DATA to the folder that contains MNIST/raw")
     arrays = {name: _idx(path, "MNIST file", 3 if name.endswith("values") else 1) for name, path in names.items()}
-    return _checked("mnist", 255, {name: array.reshape(len(array), -1) if name.endswith("values") else array for name, array in arrays.items()})
+    return _checked("mnist", 255, {name: array.reshape(len(array), -1) if name.endswith("values") else array
+                                   for name, array in arrays.items()})
 
 
 def _file(path: Path) -> Dataset:
@@ -131,7 +133,8 @@ def _checked(name: str, levels: int, arrays: dict[str, np.ndarray]) -> Dataset:
     for split in ("train", "test"):
         values, labels = arrays[f"{split}_values"], arrays[f"{split}_labels"]
         if values.ndim not in (2, 3) or labels.shape != values.shape[:1] or not len(labels):
-            raise FileError(f"data set {name!r} must have one label for each sample of its {split} split, not {labels.shape} for {values.shape}")
+            raise FileError(f"data set {name!r} must have one label for each sample of its {split} split, "
+                            f"not shape {labels.shape} for {values.shape}")
         if values.min() < 0 or values.max() > 65535 or labels.min() < 0:
             raise FileError(f"data set {name!r} must hold values between 0 and 65535 and labels from 0")
     if arrays["train_values"].shape[1:] != arrays["test_values"].shape[1:]:

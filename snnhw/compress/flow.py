@@ -1,11 +1,12 @@
 """The commands ``train`` and ``lower`` without the command line: a folder goes in, files come out.
 
+Both return what the command line records as ``train.json`` and ``lower.json``.
+
 A model folder holds ``model.py`` with a class or function ``Net`` that takes no arguments, ``recipe.toml``,
 and once it is trained ``checkpoint.safetensors``.
 """
 
 import importlib.util
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from torch import nn
 
-import snnhw
 from snnhw import reference
 from snnhw.assets import asset
 from snnhw.compress.checkpoint import Checkpoint, decided, load_checkpoint, load_parameters, parameters, save_checkpoint
@@ -26,15 +26,13 @@ from snnhw.compress.prune import apply_masks
 from snnhw.compress.quantize import quantize, quantized_layers
 from snnhw.compress.spikes import make_encoder
 from snnhw.compress.train import Progress, classify, reproducible, train_stage
-from snnhw.errors import CheckFailed, FileError, NetworkError, UsageError
-from snnhw.files import write_json, write_tensors
+from snnhw.errors import FileError, NetworkError, UsageError
+from snnhw.files import write_tensors
 from snnhw.frontend import Network, read_network
 from snnhw.ir import Graph, save_graph
-from snnhw.tools import package_version
 
 __all__ = ["load_model", "lower_model", "model_folder", "train_model"]
 
-SCHEMA = 1
 CHECK_BATCH = 250
 
 
@@ -65,15 +63,11 @@ def load_model(folder: Path) -> nn.Module:
     except AttributeError as error:
         raise UsageError(f"{str(path)!r} must define Net, and fails with: {error}") from None
     except (ImportError, SyntaxError, TypeError, ValueError, RuntimeError, NameError) as error:
-        raise UsageError(f"{str(path)!r} must define Net() without arguments, and fails with {type(error).__name__}: {error}") from None
+        raise UsageError(f"{str(path)!r} must define Net() without arguments, and fails with "
+                         f"{type(error).__name__}: {error}") from None
     if not isinstance(net, nn.Module):
         raise UsageError(f"{str(path)!r}: Net() must return a torch.nn.Module, not {type(net).__name__}")
     return net
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: package_version(name) for name in ("torch", "snntorch", "brevitas", "numpy")}
-    return {"snnhw": snnhw.__version__, "python": platform.python_version()} | {name: value for name, value in packages.items() if value}
 
 
 def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
@@ -81,9 +75,11 @@ def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
     sample = torch.rand(recipe.input.arrange(recipe.timesteps, 2, data.inputs), generator=generator)
     network = read_network(module, sample, timesteps=recipe.timesteps)
     if network.inputs != data.inputs:
-        raise NetworkError(f"layer {network.layers[0].linear!r} (Linear): input must have {data.inputs} values as the data has, not {network.inputs}")
+        raise NetworkError(f"layer {network.layers[0].linear!r} (Linear): input must have {data.inputs} values as the data has, "
+                           f"not {network.inputs}")
     if network.outputs < data.classes:
-        raise NetworkError(f"layer {network.layers[-1].neuron!r} (Leaky): must have at least {data.classes} neurons, one for each class, not {network.outputs}")
+        raise NetworkError(f"layer {network.layers[-1].neuron!r} (Leaky): must have at least {data.classes} neurons, "
+                           f"one for each class, not {network.outputs}")
     return network
 
 
@@ -117,12 +113,12 @@ def _formats(quantized: nn.Module, network: Network) -> list[dict[str, Any]]:
 
 
 def train_model(model: str | Path, out: Path, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Train a model by its recipe and write ``checkpoint.safetensors`` and ``train.json`` into `out`.
+    """Train a model by its recipe and write ``checkpoint.safetensors`` into `out`.
 
     Returns
     -------
     dict
-        What ``train.json`` holds: accuracies on the test split, losses of the epochs, one row for each layer, seconds.
+        Accuracies on the test split, losses of the epochs, one row for each layer, seconds. Plain values.
     """
     started = time.monotonic()
     folder, out = model_folder(model), Path(out)
@@ -132,12 +128,12 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
         module = load_model(folder)
         names = module.state_dict()
         network = _read(module, recipe, data)
-        losses = {"pretrain": train_stage(module, network, recipe, recipe.pretrain, data, "pretrain", quantized=False, progress=progress)}
+        pretrain = train_stage(module, network, recipe, recipe.pretrain, data, "pretrain", quantized=False, progress=progress)
         pretrained = parameters(module, names)
         float_accuracy = _accuracy(classify(module, network, recipe, data.test_values), data.test_labels)
         network = _read(module, recipe, data)
         quantized = quantize(module, network, recipe.quantize)
-        losses["finetune"] = train_stage(quantized, network, recipe, recipe.finetune, data, "finetune", quantized=True, progress=progress)
+        finetune = train_stage(quantized, network, recipe, recipe.finetune, data, "finetune", quantized=True, progress=progress)
         layers = quantized_layers(quantized, network)
         checkpoint = Checkpoint(
             parameters(quantized, names), pretrained,
@@ -148,14 +144,13 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
         # Measured on what was written, so that lowering it later gives the same.
         restored, network = _restore(load_model(folder), recipe, data, load_checkpoint(out / "checkpoint.safetensors"))
         accuracy = _accuracy(classify(restored, network, recipe, data.test_values), data.test_labels)
-        result = {
-            "schema": SCHEMA, "command": "train", "versions": _versions(), "seed": recipe.seed, "model": folder.name,
-            "data": data.name, "train_samples": len(data.train_labels), "test_samples": len(data.test_labels), "timesteps": recipe.timesteps,
-            "accuracy": {"float": float_accuracy, "quantized": accuracy}, "losses": losses, "layers": _formats(restored, network),
-            "seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
+        return {
+            "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.timesteps,
+            "train_samples": len(data.train_labels), "test_samples": len(data.test_labels),
+            "accuracy": {"float": float_accuracy, "quantized": accuracy},
+            "losses": {"pretrain": pretrain, "finetune": finetune}, "layers": _formats(restored, network),
+            "training_seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
         }
-    write_json(out / "train.json", result)
-    return result
 
 
 def _find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:
@@ -164,49 +159,66 @@ def _find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:
     for path in (out / "checkpoint.safetensors", folder / "checkpoint.safetensors"):
         if path.is_file():
             return path
-    raise FileError(f"model folder {str(folder)!r} has no checkpoint.safetensors; train it first with: snnhw train {folder} --out {out}")
+    raise FileError(f"model folder {str(folder)!r} has no checkpoint.safetensors; train it first with: "
+                    f"snnhw train {folder} --out {out}")
 
 
-def _compare(quantized: nn.Module, network: Network, graph: Graph, recipe: Recipe, data: Dataset,
-             progress: Progress | None) -> dict[str, Any]:
+def _check_recipe(recipe: Recipe, stored: Checkpoint, path: Path) -> None:
+    """Refuse a checkpoint that was trained for other number formats than the recipe has."""
+    if stored.quantize is None:
+        return
+    automatic = {"layers", "frac", "decay"}
+    trained = stored.quantize.model_dump(exclude=automatic)
+    for key, value in recipe.quantize.model_dump(exclude=automatic).items():
+        if trained[key] != value:
+            raise UsageError(f"checkpoint {str(path)!r} was trained with quantize.{key} = {trained[key]}, "
+                             f"the recipe has {value}; train again")
+
+
+def _compare(quantized: nn.Module, network: Network, graph: Graph, data: Dataset, progress: Progress | None) -> dict[str, Any]:
     """Run the test split through the quantized torch network and the integer reference, and count every difference."""
     encode = make_encoder(graph.input.encoding, graph.timesteps, data.inputs)
     neurons = [layer.neuron for layer in network.layers]
-    spikes, words, fired, saturated = 0, 0, dict.fromkeys(neurons, 0), dict.fromkeys(neurons, 0)
-    quantized_decisions, decisions, first = [], [], ""
-    total, inputs_fired = len(data.test_labels), 0
+    spikes, words, inputs, first = 0, 0, 0, ""
+    fired, saturated = dict.fromkeys(neurons, 0), dict.fromkeys(neurons, 0)
+    decisions: dict[str, list[np.ndarray]] = {"quantized": [], "integer": []}
+    total = len(data.test_labels)
     for start in range(0, total, CHECK_BATCH):
         train = encode(data.test_values[start:start + CHECK_BATCH])
         trace = reference.run(graph, train.astype(bool))
         seen, membranes = observe(quantized, network, torch.from_numpy(train).float())
-        inputs_fired += int(train.sum())
+        inputs += int(train.sum())
         for name in neurons:
-            wrong = (seen[name] != trace.spikes[name]) | (membranes[name] != trace.membranes[name])
-            spikes += int((seen[name] != trace.spikes[name]).sum())
-            words += int((membranes[name] != trace.membranes[name]).sum())
-            if wrong.any() and not first:
-                sample, step, neuron = np.argwhere(wrong)[0]
+            other_spikes, other_words = seen[name] != trace.spikes[name], membranes[name] != trace.membranes[name]
+            spikes += int(other_spikes.sum())
+            words += int(other_words.sum())
+            if not first and (other_spikes | other_words).any():
+                sample, step, neuron = np.argwhere(other_spikes | other_words)[0]
                 first = f"layer {name!r}, sample {start + sample}, timestep {step}, neuron {neuron}"
             fired[name] += int(trace.spikes[name].sum())
             saturated[name] += int(trace.counts[name].saturations.sum())
-        quantized_decisions.append(reference.decide(seen[neurons[-1]]))
-        decisions.append(trace.decisions)
+        decisions["quantized"].append(reference.decide(seen[neurons[-1]]))
+        decisions["integer"].append(trace.decisions)
         if progress is not None:
             progress("check", min(start + CHECK_BATCH, total), total, "test samples")
     steps = total * graph.timesteps
+    compared = steps * sum(layer.outputs for layer in network.layers)
     return {
-        "decisions": np.concatenate(decisions), "quantized_decisions": np.concatenate(quantized_decisions), "first": first,
+        "accuracy": {name: _accuracy(np.concatenate(parts), data.test_labels) for name, parts in decisions.items()},
         "mismatches": {"samples": total, "spikes": spikes, "membranes": words,
-                       "spikes_compared": steps * sum(layer.outputs for layer in network.layers),
-                       "membranes_compared": steps * sum(layer.outputs for layer in network.layers)},
-        "rates": {graph.input.name: inputs_fired / (steps * network.inputs)}
+                       "spikes_compared": compared, "membranes_compared": compared},
+        "rates": {graph.input.name: inputs / (steps * network.inputs)}
         | {layer.neuron: fired[layer.neuron] / (steps * layer.outputs) for layer in network.layers},
         "saturated_words": saturated,
+        "ok": not first,
+        "problem": first and f"the quantized network and the integer graph must agree, and differ in {spikes} spikes and "
+                             f"{words} membrane words, first in {first}",
     }
 
 
-def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Lower a trained model to its graph, check it, and write ``graph.safetensors``, ``samples.safetensors`` and ``lower.json`` into `out`.
+def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
+                progress: Progress | None = None) -> dict[str, Any]:
+    """Lower a trained model to its graph, check it, and write ``graph.safetensors`` and ``samples.safetensors`` into `out`.
 
     Parameters
     ----------
@@ -215,50 +227,35 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     out : Path
         Run folder.
     checkpoint : Path, optional
-        Trained parameters; by default those in `out`, then those in the model folder. A plain state_dict, .pt included, is quantized as it is.
+        Trained parameters; by default those in `out`, then those in the model folder. A plain state_dict, .pt
+        included, is quantized as it is.
 
     Returns
     -------
     dict
-        What ``lower.json`` holds: accuracy of the float, the quantized and the integer model on the whole test split, the spikes
-        and membrane words in which the last two differ, firing rates, one row for each layer.
-
-    Raises
-    ------
-    CheckFailed
-        The quantized torch network and the integer graph differ. The files are written all the same.
+        Accuracy of the float, the quantized and the integer model on the whole test split, the spikes and membrane
+        words in which the last two differ, firing rates, one row for each layer. Plain values; ``ok`` is False and
+        ``problem`` a sentence when there is a difference.
     """
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
     data = load_dataset(recipe.data, recipe.seed, folder)
     path = _find_checkpoint(folder, out, checkpoint)
     stored = load_checkpoint(path)
-    if stored.quantize is not None:
-        wanted = recipe.quantize.model_dump(exclude={"layers", "frac", "decay"})
-        trained = stored.quantize.model_dump(exclude={"layers", "frac", "decay"})
-        for key, value in wanted.items():
-            if trained[key] != value:
-                raise UsageError(f"checkpoint {str(path)!r} was trained with quantize.{key} = {trained[key]}, the recipe has {value}; train again")
+    _check_recipe(recipe, stored, path)
     with reproducible(recipe.seed):
         module = load_model(folder)
         load_parameters(module, stored.pretrained or stored.trained)
-        float_accuracy = _accuracy(classify(module, _read(module, recipe, data), recipe, data.test_values), data.test_labels)
+        decisions = classify(module, _read(module, recipe, data), recipe, data.test_values)
         quantized, network = _restore(module, recipe, data, stored)
-        graph = lower(quantized, network, recipe.encoding.encoding, name=folder.name, meta={"model": folder.name, "data": data.name})
-        found = _compare(quantized, network, graph, recipe, data, progress)
-        result = {
-            "schema": SCHEMA, "command": "lower", "versions": _versions(), "seed": recipe.seed, "model": folder.name, "data": data.name,
-            "timesteps": graph.timesteps, "test_samples": len(data.test_labels),
-            "accuracy": {"float": float_accuracy, "quantized": _accuracy(found["quantized_decisions"], data.test_labels),
-                         "integer": _accuracy(found["decisions"], data.test_labels)},
-            "mismatches": found["mismatches"], "rates": found["rates"], "saturated_words": found["saturated_words"],
-            "layers": _formats(quantized, network),
-        }
+        graph = lower(quantized, network, recipe.encoding.encoding, name=folder.name,
+                      meta={"model": folder.name, "data": data.name})
+        found = _compare(quantized, network, graph, data, progress)
+        rows = _formats(quantized, network)
     save_graph(graph, out / "graph.safetensors")
     write_tensors(out / "samples.safetensors", {"values": data.test_values, "labels": data.test_labels})
-    write_json(out / "lower.json", result)
-    if found["first"]:
-        counts = found["mismatches"]
-        raise CheckFailed(f"the quantized network and the integer graph must agree, and differ in {counts['spikes']} spikes and "
-                          f"{counts['membranes']} membrane words, first in {found['first']}")
-    return result
+    return {
+        "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": graph.timesteps,
+        "test_samples": len(data.test_labels), "layers": rows,
+        **found, "accuracy": {"float": _accuracy(decisions, data.test_labels), **found["accuracy"]},
+    }

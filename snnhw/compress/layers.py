@@ -213,10 +213,11 @@ class QuantLeaky(snn.Leaky):
         if behaviour.reset_time == "immediate":
             u = self._clip(self._leak(v, factor) + current)
             fired = (u >= threshold).to(u.dtype)
+            stored = u
             if behaviour.reset == "zero":
                 stored = u * (1 - fired)
-            else:
-                stored = u - loss * fired if behaviour.reset == "subtract" else u
+            elif behaviour.reset == "subtract":
+                stored = u - loss * fired
         else:
             before = (v >= threshold).to(v.dtype)
             if behaviour.reset == "subtract":

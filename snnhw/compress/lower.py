@@ -25,14 +25,15 @@ def _integers(values: torch.Tensor) -> np.ndarray:
 
 
 def _finite(layer: Layer, linear: QuantLinear, neuron: QuantLeaky) -> None:
-    values = {f"layer {layer.linear!r} (Linear, {layer.inputs} → {layer.outputs})": {"weight": linear.weight, "bias": linear.bias, "scale": linear.quantized().lsb},
-              f"layer {layer.neuron!r} (Leaky)": {"beta": neuron.beta, "threshold": neuron.threshold}}
-    for where, parameters in values.items():
-        for what, tensor in parameters.items():
-            if tensor is not None and not bool(torch.isfinite(tensor).all()):
-                raise NetworkError(f"{where}: {what} must be finite, not {float(tensor[~torch.isfinite(tensor)].reshape(-1)[0])}")
-            if what in ("scale", "threshold") and tensor is not None and not bool((tensor > 0).all()):
-                raise NetworkError(f"{where}: {what} must be above 0, not {float(tensor.min()):g}")
+    parameters = {"weight": linear.weight, "bias": linear.bias, "scale": linear.quantized().lsb,
+                  "beta": neuron.beta, "threshold": neuron.threshold}
+    for what, tensor in parameters.items():
+        where = (f"layer {layer.neuron!r} (Leaky)" if what in ("beta", "threshold")
+                 else f"layer {layer.linear!r} (Linear, {layer.inputs} → {layer.outputs})")
+        if tensor is not None and not bool(torch.isfinite(tensor).all()):
+            raise NetworkError(f"{where}: {what} must be finite, not {float(tensor[~torch.isfinite(tensor)].reshape(-1)[0])}")
+        if what in ("scale", "threshold") and tensor is not None and not bool((tensor > 0).all()):
+            raise NetworkError(f"{where}: {what} must be above 0, not {float(tensor.min()):g}")
 
 
 def _spec(layer: Layer, linear: QuantLinear, neuron: QuantLeaky) -> NeuronSpec:
@@ -55,7 +56,8 @@ def _unique(name: str, taken: set[str]) -> str:
     return name
 
 
-def lower(module: nn.Module, network: Network, encoding: Encoding, *, name: str = "network", meta: Mapping[str, str] | None = None) -> Graph:
+def lower(module: nn.Module, network: Network, encoding: Encoding, *, name: str = "network",
+          meta: Mapping[str, str] | None = None) -> Graph:
     """Return the integer graph that a quantized network computes.
 
     The graph's spikes and membrane words equal those of `module`, all of them.
@@ -90,7 +92,8 @@ def lower(module: nn.Module, network: Network, encoding: Encoding, *, name: str 
                 raise NetworkError(f"{where}: {error}") from None
             largest = int(((np.abs(weight).sum(axis=1) << spec.frac) + np.abs(spec.bias)).max())
             if not linear.in_double and largest >= SINGLE_LIMIT:
-                raise NetworkError(f"{where}: its current must stay below {SINGLE_LIMIT} units of the state, and can reach {largest}; use a smaller frac")
+                raise NetworkError(f"{where}: its current must stay below {SINGLE_LIMIT} units of the state, "
+                                   f"and can reach {largest}; use a smaller frac")
             nodes.append(Linear(layer.linear, (nodes[-1].name,), weight, neuron.quant.bits))
             nodes.append(Neuron(layer.neuron, (layer.linear,), spec))
     nodes.append(Readout(_unique("output", taken), (nodes[-1].name,)))

@@ -54,8 +54,8 @@ def choose_decay(behaviour: Behaviour, quant: LayerQuant, where: str) -> Decay:
     shift = min(SHIFTS, key=lambda k: abs(1 - 2.0 ** -k - float(beta.flat[0])))
     error = float(np.abs(beta - (1 - 2.0 ** -shift)).max())
     if quant.decay == "shift" and error > LARGEST_SNAP:
-        raise NetworkError(f"{where}: beta must be near 1 - 2**-k for decay 'shift', and {float(beta.flat[0]):.6g} is {error:.3g} from {1 - 2.0 ** -shift:.6g}; "
-                           f"use decay 'mul'")
+        raise NetworkError(f"{where}: beta must be near 1 - 2**-k for decay 'shift', and is {error:.3g} "
+                           f"from {1 - 2.0 ** -shift:.6g}; use decay 'mul'")
     # Single precision betas such as 0.9 are not exact either: equal means equal to a float32.
     if quant.decay == "shift" or (quant.decay == "auto" and error < 1e-7):
         return Decay("shift", shift)
@@ -81,7 +81,7 @@ def _scale(layer: Layer, quant: LayerQuant, given: np.ndarray | None, where: str
         return scale
     highest = (1 << (quant.bits - 1)) - 1
     if not shape:
-        return np.float32(best_scale(layer.weight, highest, po2=quant.scale == "po2"))
+        return np.array(best_scale(layer.weight, highest, po2=quant.scale == "po2"), np.float32)
     return np.array([best_scale(row, highest, po2=quant.scale == "po2") for row in layer.weight], np.float32)
 
 
@@ -92,7 +92,8 @@ def _clear_weights(module: nn.Module, args: object) -> None:
             child.forget()
 
 
-def quantize(module: nn.Module, network: Network, config: QuantConfig, *, scales: Mapping[str, np.ndarray] | None = None) -> nn.Module:
+def quantize(module: nn.Module, network: Network, config: QuantConfig, *,
+             scales: Mapping[str, np.ndarray] | None = None) -> nn.Module:
     """Return a copy of `module` that computes with integers and trains like the original.
 
     Every ``nn.Linear`` becomes a :class:`QuantLinear` and every ``snn.Leaky`` a :class:`QuantLeaky` under the same path;
@@ -139,7 +140,8 @@ def quantize(module: nn.Module, network: Network, config: QuantConfig, *, scales
     return result
 
 
-def _quantize_layer(module: nn.Module, layer: Layer, quant: LayerQuant, given: np.ndarray | None) -> tuple[QuantLinear, QuantLeaky]:
+def _quantize_layer(module: nn.Module, layer: Layer, quant: LayerQuant,
+                    given: np.ndarray | None) -> tuple[QuantLinear, QuantLeaky]:
     original = module.get_submodule(layer.neuron)
     float_linear = module.get_submodule(layer.linear)
     assert isinstance(original, snn.Leaky)
@@ -150,9 +152,10 @@ def _quantize_layer(module: nn.Module, layer: Layer, quant: LayerQuant, given: n
     frac = _choose_frac(quant, layer.behaviour.threshold, scale)
     highest = int(np.floor(layer.behaviour.threshold / (scale * 2.0 ** -frac)).max()) + 1
     if highest >= 1 << (quant.state_bits - 1):
-        raise NetworkError(f"{where}: its threshold is {highest} units of the state and needs {highest.bit_length() + 1} bits, the state has "
-                           f"{quant.state_bits}; use more state_bits or a smaller frac than {frac}")
-    linear = QuantLinear(layer.inputs, layer.outputs, bias=layer.bias is not None, quant=quant, scale=torch.tensor(scale), frac=frac)
+        raise NetworkError(f"{where}: its threshold is {highest} units of the state and needs {highest.bit_length() + 1} bits, "
+                           f"the state has {quant.state_bits}; use more state_bits or a smaller frac than {frac}")
+    linear = QuantLinear(layer.inputs, layer.outputs, bias=layer.bias is not None, quant=quant,
+                         scale=torch.tensor(scale), frac=frac)
     with torch.no_grad():
         linear.weight.copy_(float_linear.weight)
         if linear.bias is not None:

@@ -93,10 +93,12 @@ def train_stage(module: nn.Module, network: Network, recipe: Recipe, stage: Stag
             schedule.step()
             total += float(loss.detach()) * len(chosen)
             if progress is not None:
-                progress(name, epoch * batches + index + 1, stage.epochs * batches, f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
+                progress(name, epoch * batches + index + 1, stage.epochs * batches,
+                         f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
         losses.append(total / len(labels))
         if not math.isfinite(losses[-1]):
-            raise NetworkError(f"stage {name!r}: the loss must stay finite, and is {losses[-1]} after epoch {epoch + 1}; use a smaller learning_rate")
+            raise NetworkError(f"stage {name!r}: the loss must stay finite, and is {losses[-1]} after epoch {epoch + 1}; "
+                               f"use a smaller learning_rate")
     module.eval()
     return losses
 

@@ -132,8 +132,8 @@ def _measure(module: nn.Module, drives: np.ndarray, where: str) -> tuple[np.ndar
             for current in torch.from_numpy(drives):
                 result = subject(current) if hidden else subject(current, membrane)
                 spike, membrane = result if isinstance(result, tuple) else (result, subject.mem)
-                spikes.append(np.array(spike))
-                membranes.append(np.array(membrane))
+                spikes.append(spike.numpy().copy())
+                membranes.append(membrane.numpy().copy())
     except (RuntimeError, TypeError, ValueError) as error:
         raise NetworkError(f"{where}: it must accept a current and a membrane like snn.Leaky, and fails with {error}") from None
     return np.stack(spikes), np.stack(membranes)
@@ -187,22 +187,24 @@ def probe_neuron(module: nn.Module, name: str = "") -> Behaviour:
     spikes, membranes = _measure(module, drives, where)
     if not np.isin(spikes, (0, 1)).all():
         value = spikes[~np.isin(spikes, (0, 1))][0]
-        raise NetworkError(f"{where}: spikes must be 0 or 1, not {value:g}; set graded_spikes_factor to 1 and scale the next weights")
-    best = (-1, "")
+        raise NetworkError(f"{where}: spikes must be 0 or 1, not {value:g}; set graded_spikes_factor to 1 and "
+                           f"scale the next weights")
+    best = (spikes.size + 1, "")
     for known in (*KNOWN, DEFECTIVE):
         expected_spikes, expected = _simulate(known, drives, beta, threshold)
         scale = np.maximum(np.abs(expected), threshold)
         wrong = (expected_spikes != (spikes > 0)) | ~(np.abs(membranes - expected) <= TOLERANCE * scale)
         if not wrong.any():
             if known is DEFECTIVE:
-                raise NetworkError(f"{where}: reset_delay=False with reset 'subtract' must not be used, because snntorch loses spikes when "
-                                   f"the membrane stays above the threshold; use reset_delay=True, or reset_mechanism='zero'")
+                raise NetworkError(f"{where}: reset_delay=False with reset 'subtract' must not be used, because snntorch loses "
+                                   f"spikes when the membrane stays above the threshold; use reset_delay=True, or "
+                                   f"reset_mechanism='zero'")
             return Behaviour(known.reset, known.reset_time, known.input_on_reset, beta, threshold)  # type: ignore[arg-type]
         step, row, neuron = np.argwhere(wrong)[0]
-        if step > best[0]:
+        if wrong.sum() < best[0]:
             what = [*NAMED_DRIVES, *["random drive"] * RANDOM_ROWS][row]
             likeness = Behaviour(known.reset, known.reset_time, known.input_on_reset, beta, threshold).kind  # type: ignore[arg-type]
-            best = (step, f"nearest is {likeness!r}, which leaves its trace in the test {what!r} at step {step}: "
+            best = (int(wrong.sum()), f"nearest is {likeness!r}, which leaves its trace in the test {what!r} at step {step}: "
                           f"membrane {membranes[step, row, neuron]:.6g} and spike {int(spikes[step, row, neuron])} "
                           f"instead of {expected[step, row, neuron]:.6g} and {int(expected_spikes[step, row, neuron])}")
     raise NetworkError(f"{where}: its behaviour matches no neuron that can be reproduced; {best[1]}{_explain(module)}")

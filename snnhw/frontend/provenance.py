@@ -13,17 +13,19 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Block", "DataDependence", "Provenance"]
+__all__ = ["Block", "DataDependence", "Provenance", "tensors_of"]
 
-MOVING = frozenset("""
-    view view_as reshape reshape_as flatten unflatten squeeze unsqueeze select narrow unbind split chunk tensor_split stack cat concat
-    hstack vstack dstack permute transpose movedim swapaxes t expand expand_as repeat flip roll index_select __getitem__ __setitem__
-    copy_ squeeze_ unsqueeze_ T mT
-""".split())
-SAME_VALUES = frozenset("""
-    clone detach detach_ contiguous float double half to type type_as cpu requires_grad_ dropout data alias
-""".split())
-READING = frozenset("__bool__ __int__ __float__ __index__ __array__ item tolist numpy".split())
+MOVING = frozenset({
+    "view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_",
+    "select", "narrow", "unbind", "split", "chunk", "tensor_split", "stack", "cat", "concat", "hstack", "vstack", "dstack",
+    "permute", "transpose", "movedim", "swapaxes", "t", "T", "mT", "expand", "expand_as", "repeat", "flip", "roll",
+    "index_select", "__getitem__", "__setitem__",
+})
+SAME_VALUES = frozenset({
+    "clone", "detach", "detach_", "contiguous", "float", "double", "half", "to", "type", "type_as", "cpu", "requires_grad_",
+    "dropout", "data", "alias",
+})
+READING = frozenset({"__bool__", "__int__", "__float__", "__index__", "__array__", "item", "tolist", "numpy"})
 
 
 @dataclass(eq=False)
@@ -67,15 +69,16 @@ class DataDependence(Exception):
     """The forward looked at a value of the network; the message says at which and how."""
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor in nested lists, tuples and dicts."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_of(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _tensors(item)
+            yield from tensors_of(item)
 
 
 class Provenance(TorchFunctionMode):
@@ -126,7 +129,7 @@ class Provenance(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.inside:
             return func(*args, **kwargs)
-        followed = [tensor for tensor in _tensors((args, kwargs)) if id(tensor) in self._known]
+        followed = [tensor for tensor in tensors_of((args, kwargs)) if id(tensor) in self._known]
         if not followed:
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
@@ -136,7 +139,7 @@ class Provenance(TorchFunctionMode):
             source = next(iter(self.sources(followed[0])))
             raise DataDependence(f"the forward reads the values of {source.maker} with {name.strip('_')!r}")
         result = func(*args, **kwargs)
-        made = list(_tensors(result))
+        made = list(tensors_of(result))
         if name == "__setitem__":
             self._move(func, args, kwargs, [args[0]])
         elif made and name in MOVING:
@@ -165,7 +168,7 @@ class Provenance(TorchFunctionMode):
 
         arguments = shadow(args)
         result = func(*arguments, **{key: shadow(value) for key, value in kwargs.items()})
-        moved = [arguments[0]] if result is None else list(_tensors(result))
+        moved = [arguments[0]] if result is None else list(tensors_of(result))
         assert len(moved) == len(made), func
         for tensor, numbers in zip(made, moved, strict=True):
             self._known[id(tensor)] = tensor, numbers

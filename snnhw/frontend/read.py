@@ -38,6 +38,7 @@ def read_network(module: nn.Module, sample: torch.Tensor, *, timesteps: int) -> 
     NetworkError
         With one sentence for everything that has no hardware.
     """
+    raise_problems(_not_finite(module))  # nothing can be compared with a NaN
     with torch.random.fork_rng(devices=[]):
         seen = trace(module, sample)
     names = list(seen.neurons)
@@ -57,8 +58,6 @@ def read_network(module: nn.Module, sample: torch.Tensor, *, timesteps: int) -> 
             behaviours[name] = probe_neuron(neuron, name)
         except NetworkError as error:
             seen.problems.update(dict.fromkeys(error.problems))
-    for name in seen.linears:
-        _check_numbers(module, name, seen)
     raise_problems(seen.problems)
     layers = []
     for name in names:
@@ -67,8 +66,10 @@ def read_network(module: nn.Module, sample: torch.Tensor, *, timesteps: int) -> 
         for what in ("beta", "threshold"):
             values = getattr(behaviours[name], what)
             if values.ndim and values.size != linear.out_features:
-                seen.refuse(f"{where(name, module.get_submodule(name))}: {what} must be one value or {linear.out_features} values, not {values.size}")
-        layers.append(Layer(used[name], name, _array(linear.weight), None if linear.bias is None else _array(linear.bias), behaviours[name]))
+                seen.refuse(f"{where(name, module.get_submodule(name))}: {what} must be one value or "
+                            f"{linear.out_features} values, not {values.size}")
+        bias = None if linear.bias is None else _array(linear.bias)
+        layers.append(Layer(used[name], name, _array(linear.weight), bias, behaviours[name]))
     raise_problems(seen.problems)
     return Network(tuple(layers), timesteps, *drive)
 
@@ -79,13 +80,17 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def _check_numbers(module: nn.Module, name: str, seen: Trace) -> None:
-    linear = module.get_submodule(name)
-    assert isinstance(linear, nn.Linear)
-    for what in ("weight", "bias"):
-        values = getattr(linear, what)
-        if values is not None and not bool(torch.isfinite(values).all()):
-            seen.refuse(f"{where(name, linear)}: {what} must be finite, not {float(values[~torch.isfinite(values)].reshape(-1)[0])}")
+def _not_finite(module: nn.Module) -> list[str]:
+    problems = []
+    for name, linear in module.named_modules():
+        if not isinstance(linear, nn.Linear):
+            continue
+        for what in ("weight", "bias"):
+            values = getattr(linear, what)
+            if values is not None and not bool(torch.isfinite(values).all()):
+                bad = float(values.detach()[~torch.isfinite(values)].reshape(-1)[0])
+                problems.append(f"{where(name, linear)}: {what} must be finite, not {bad}")
+    return problems
 
 
 def _match(module: nn.Module, seen: Trace, timesteps: int) -> dict[str, str]:
@@ -97,8 +102,8 @@ def _match(module: nn.Module, seen: Trace, timesteps: int) -> dict[str, str]:
         label = where(name, module.get_submodule(name))
         calls = seen.neurons[name]
         if len(calls) not in (1, timesteps) or len(calls) != len(seen.neurons[names[0]]):
-            seen.refuse(f"{label}: must be called once per timestep, that is {timesteps} times or, in a network that is called for each "
-                        f"timestep, once; not {len(calls)} times")
+            seen.refuse(f"{label}: must be called once per timestep, that is {timesteps} times or, in a network that is called "
+                        f"for each timestep, once; not {len(calls)} times")
             continue
         drivers = {block.maker for call in calls for block, _ in call.rows}
         if len(drivers) != 1 or drivers & set(used.values()):
@@ -125,10 +130,11 @@ def _check_call(label: str, call: Call, step: int, before: str | None, samples: 
                 seen.refuse(f"{label}: the first layer must be driven by the network's input, not by {source.maker!r}")
             continue
         if source.kind != "spikes" or source.maker != before:
-            seen.refuse(f"{label}: must be driven by {before!r}, the layer before it, not by {source.maker if source.kind == 'input' else repr(source.maker)}; "
-                        f"only chains are supported")
+            other = source.maker if source.kind == "input" else repr(source.maker)
+            seen.refuse(f"{label}: must be driven by {before!r}, the layer before it, not by {other}; only chains are supported")
         elif source.call != step:
-            seen.refuse(f"{label}: must be driven by the spikes of the same timestep, not by those of {step - source.call} timestep(s) before")
+            seen.refuse(f"{label}: must be driven by the spikes of the same timestep, not by those of "
+                        f"{step - source.call} timestep(s) before")
         elif source_row != row:
             seen.refuse(f"{label}: samples of a batch must stay apart and in order")
 
@@ -142,13 +148,13 @@ def _input_order(module: nn.Module, seen: Trace, linear: str, sample: torch.Tens
     width, samples = layer.in_features, len(calls[0].rows)
     starts = np.array([[current.origins[row][1] for current, row in call.rows] for call in calls])
     step, row = np.ogrid[:len(calls), :samples]
-    orders = (((len(calls) == 1) and (timesteps > 1 or sample.ndim <= 2), "step", 0, row * width + 0 * step, samples * width, sample.shape[1:]),
-              (True, "sequence", 0, (step * samples + row) * width, timesteps * samples * width, sample.shape[2:]),
-              (True, "sequence", 1, (row * timesteps + step) * width, timesteps * samples * width, sample.shape[2:]),
-              (True, "static", 0, row * width + 0 * step, samples * width, sample.shape[1:]))
-    for possible, drive, axis, expected, size, frame in orders:
-        if possible and sample.numel() == size and np.array_equal(starts, expected):
-            return drive, axis, tuple(frame)  # type: ignore[return-value]
-    seen.refuse(f"{where(linear, layer)}: its input must be the whole of the network's input, one timestep after the other, and is not; "
-                f"the input has shape {tuple(sample.shape)}, the network {timesteps} timesteps")
+    frame, whole = samples * width, timesteps * samples * width
+    if sample.numel() == whole and (timesteps > 1 or sample.ndim > 2) and len(calls) == timesteps:
+        for axis, expected in ((0, (step * samples + row) * width), (1, (row * timesteps + step) * width)):
+            if np.array_equal(starts, expected):
+                return "sequence", axis, tuple(sample.shape[2:])
+    if sample.numel() == frame and np.array_equal(starts, np.broadcast_to(row * width, starts.shape)):
+        return ("step" if len(calls) == 1 else "static"), 0, tuple(sample.shape[1:])
+    seen.refuse(f"{where(linear, layer)}: its input must be the whole of the network's input, one timestep after the other, "
+                f"and is not; the input has shape {tuple(sample.shape)}, the network {timesteps} timesteps")
     return "step", 0, ()

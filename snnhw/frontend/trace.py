@@ -10,20 +10,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnhw.errors import NetworkError
-from snnhw.frontend.provenance import Block, DataDependence, Provenance
+from snnhw.frontend.provenance import Block, DataDependence, Provenance, tensors_of
 
 __all__ = ["Call", "Trace", "trace", "where"]
 
 # Modules whose functions are followed one by one; every other module of torch and snntorch is one thing.
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
-ACCUMULATING = frozenset(f"function {name!r}" for name in ("sum", "mean", "add", "add_", "radd", "iadd", "div", "div_", "truediv", "cumsum"))
+ACCUMULATING = frozenset(f"function {name!r}" for name in ("sum", "mean", "add", "add_", "radd", "iadd", "div", "div_", "cumsum"))
 INSTEAD: tuple[tuple[tuple[str, ...], str], ...] = (
     (("ReLU", "Sigmoid", "Tanh", "function 'relu'"), "spikes are 0 or 1 already, so leave it out"),
     (("Conv", "Pool", "function 'conv"), "nearest supported form is nn.Linear on a flattened input"),
     (("BatchNorm", "LayerNorm", "batch_norm", "layer_norm"), "fold it into the weights of the nn.Linear before it"),
     (("Synaptic", "Alpha", "Lapicque", "RLeaky", "LSTM", "StateLeaky"), "nearest supported form is snn.Leaky"),
     (("function 'linear'", "function 'matmul'"), "nearest supported form is the module nn.Linear"),
-    (("function 'add", "function 'radd", "function 'iadd"), "skip connections and sums are not supported, connect the layers in a chain"),
+    (("function 'add", "function 'radd", "function 'iadd"), "connect the layers in a chain, without sums of layers"),
 )
 
 
@@ -128,7 +128,8 @@ class _Tracer:
             block = self.flow.block_of(first) if first >= 0 else None
             derived = self.ancestry(self.flow.sources(tensor))
             for source in derived:
-                refuse(f"{reader}: its input passes through {self.through(source)}, which has no hardware; {_instead(source.maker)}")
+                refuse(f"{reader}: its input passes through {self.through(source)}, which has no hardware; "
+                       f"{_instead(source.maker)}")
             if derived:
                 return ()
             if block is None or not torch.equal(row, torch.arange(first, first + width)):
@@ -174,12 +175,15 @@ class _Tracer:
         rows = self.rows(tensor, module.in_features, reader)
         expected = F.linear(tensor, module.weight, module.bias)
         if result.shape != expected.shape or not torch.allclose(result, expected, rtol=1e-5, atol=1e-6):
-            self.seen.refuse(f"{reader}: its output must be weight @ input + bias, and is something else; remove hooks and overrides")
+            self.seen.refuse(f"{reader}: its output must be weight @ input + bias, and is something else; "
+                             f"remove hooks and overrides")
         for block, _ in rows:
             if block.kind == "current":
-                self.seen.refuse(f"{reader}: its input must be spikes, not the output of {self.label(block)}; put snn.Leaky between them")
+                self.seen.refuse(f"{reader}: its input must be spikes, not the output of {self.label(block)}; "
+                                 f"put snn.Leaky between them")
             elif block.kind == "membrane":
-                self.seen.refuse(f"{reader}: its input must be spikes, not the membrane of {self.label(block)}; pass the first output of snn.Leaky")
+                self.seen.refuse(f"{reader}: its input must be spikes, not the membrane of {self.label(block)}; "
+                                 f"pass the first output of snn.Leaky")
         self.flow.add("current", name, len(calls), result, origins=list(rows))
         calls.append(Call(name, rows))
 
@@ -209,7 +213,8 @@ class _Tracer:
                 self.seen.refuse(f"{where(name, module)}: its membrane must be 0 before the first timestep")
         elif (numbers is None or not torch.equal(numbers.reshape(-1), torch.arange(before.start, before.start + numbers.numel()))
                 or not torch.equal(membrane.detach(), before.values)):
-            self.seen.refuse(f"{where(name, module)}: its membrane must be the one it returned the timestep before, and is changed or replaced")
+            self.seen.refuse(f"{where(name, module)}: its membrane must be the one it returned the timestep before, "
+                             f"and is changed or replaced")
 
     def check_output(self, block: Block, last: str) -> None:
         if block.kind == "derived":
@@ -223,7 +228,8 @@ class _Tracer:
                              f"put snn.Leaky behind every nn.Linear")
 
     def spikes_returned(self, blocks: tuple[Block, ...], name: str) -> bool:
-        return any(block.kind == "spikes" and block.maker == name or self.spikes_returned(block.parents, name) for block in blocks)
+        return any((block.kind == "spikes" and block.maker == name) or self.spikes_returned(block.parents, name)
+                   for block in blocks)
 
 
 def trace(module: nn.Module, sample: torch.Tensor) -> Trace:
@@ -259,9 +265,7 @@ def trace(module: nn.Module, sample: torch.Tensor) -> Trace:
             hook.remove()
         module.train(training)
     seen = tracer.seen
-    returned = result if isinstance(result, tuple | list) else (result,)
-    tensors = [tensor for item in returned for tensor in (item if isinstance(item, tuple | list) else (item,)) if isinstance(tensor, torch.Tensor)]
-    seen.outputs = tuple(dict.fromkeys(block for tensor in tensors for block in tracer.flow.sources(tensor)))
+    seen.outputs = tuple(dict.fromkeys(block for tensor in tensors_of(result) for block in tracer.flow.sources(tensor)))
     if seen.neurons:
         last = next(reversed(seen.neurons))
         label = where(last, module.get_submodule(last))
