@@ -6,6 +6,7 @@ Anything but an explicit proof is a failure; a prover that gives up has proven n
 import re
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,18 +14,23 @@ from typing import Literal
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from rtl_gen.verilog import relax_memories
 from snnhw.tools import run_program, run_yosys, yosys_abc
 
 __all__ = ["Verdict", "decide"]
 
-# Memories become flip-flops, checks become outputs, and what is undefined becomes a free input.
+# Memories become flip-flops, checks become outputs. What is undefined (a word never written, a read beside a write
+# of the same word) becomes a free input before any pass could choose a convenient value for it.
 _TO_AIGER = """
 read_rtlil claim.il
-prep -flatten -nordff -top claim
+hierarchy -check -top claim
+proc -noopt
+flatten
 memory_map
+setundef -undriven -anyseq
 chformal -lower
 async2sync
-setundef -undriven -anyseq
+opt -full
 techmap
 opt -full
 dffunmap
@@ -54,11 +60,22 @@ class Verdict:
     seconds: float
 
 
-def decide(claim: wiring.Component, *, limit_s: int = 60) -> Verdict:
-    """Prove or refute every assertion of `claim`, from its initial state on, for all inputs that keep its assumptions."""
+def decide(claim: wiring.Component, *, written: Collection[str] = (), limit_s: int = 60) -> Verdict:
+    """Prove or refute every assertion of `claim`, from its initial state on, for all inputs that keep its assumptions.
+
+    Parameters
+    ----------
+    claim : wiring.Component
+        Assertions about a block; its ports are free.
+    written : collection of str
+        Memories that promise no more than they must, see :func:`~rtl_gen.verilog.relax_memories`.
+    limit_s : int
+        Seconds after which the prover gives up.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "claim.il").write_text(rtlil.convert(claim, name="claim", emit_src=False))
+        text = rtlil.convert(claim, name="claim", emit_src=False)
+        (folder / "claim.il").write_text(relax_memories(text, written) if written else text)
         run_yosys(_TO_AIGER, folder)
         started = time.perf_counter()
         log = run_program([yosys_abc(), "-c", f"read_aiger claim.aig; fold; pdr -T {limit_s}"], folder)

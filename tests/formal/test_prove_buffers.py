@@ -1,0 +1,14 @@
+"""The longer proofs of the event buffer."""
+
+import pytest
+
+from rtl_gen.claims import EventBufferClaim
+from rtl_gen.events import EventBuffer
+from rtl_gen.prove import decide
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("inputs", "bits", "tiles"), [(3, 2, 2), (3, 2, 3), (4, 2, 2), (5, 3, 1), (4, 3, 3)])
+def test_longer_event_buffers_replay_every_timestep(inputs, bits, tiles):
+    claim = EventBufferClaim(EventBuffer(inputs=inputs, address_bits=bits, tiles=tiles))
+    assert decide(claim, written={"events"}, limit_s=600).answer == "proved"
