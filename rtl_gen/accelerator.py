@@ -10,7 +10,9 @@ from rtl_gen.loader import WeightLoader
 from rtl_gen.registers import InputRegister, OutputRegister
 from snnhw.plan import LayerPlan, Plan
 
-__all__ = ["Accelerator"]
+__all__ = ["DOMAIN", "Accelerator"]
+
+DOMAIN = "axis"  # not sync: a domain of the design around the core must not reach in under that name
 
 
 def _bytes(bits: int) -> int:
@@ -71,12 +73,12 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Fragment:
         m = Module()
         first, last = self.plan.layers[0], self.plan.layers[-1]
-        # Not named sync: a domain of the design around the core must not reach in under that name.
-        m.domains.axis = domain = ClockDomain(local=True)
+        domain = ClockDomain(DOMAIN, local=True)
+        m.domains += domain
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
 
-        m.submodules.input = source = InputRegister(event_layout(first.input_address_bits))
-        m.submodules.output = sink = OutputRegister(event_layout(last.output_address_bits))
+        m.submodules.input_register = source = InputRegister(event_layout(first.input_address_bits))
+        m.submodules.output_register = sink = OutputRegister(event_layout(last.output_address_bits))
         for k, core in enumerate(self.cores):
             m.submodules[f"layer{k}"] = core
         for producer, consumer in zip([source, *self.cores], [*self.cores, sink], strict=True):
@@ -116,4 +118,4 @@ class Accelerator(wiring.Component):
             for k, core in enumerate(self.cores):
                 for name in ("valid", "neuron", "membrane", "spike"):
                     m.d.comb += getattr(self, f"trace{k}_{name}").eq(getattr(core, f"trace_{name}"))
-        return DomainRenamer("axis")(m)
+        return DomainRenamer(DOMAIN)(m)

@@ -102,11 +102,11 @@ class Accumulator(wiring.Component):
 
         # 2: memory, 3: output register, 4: accumulators
         fetch, weigh, add = (Signal(slot_layout(), name=name) for name in ("fetch_slot", "weigh_slot", "add_slot"))
-        weight = Signal(self._memory.width, reset_less=True)
+        weight_word = Signal(self._memory.width, reset_less=True)
         with m.If(self.advance):
-            m.d.sync += [weight_address.eq(address), fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh), weight.eq(read_port.data)]
+            m.d.sync += [weight_address.eq(address), fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh), weight_word.eq(read_port.data)]
             with m.If(weigh.empty):
-                m.d.sync += weight.eq(0)
+                m.d.sync += weight_word.eq(0)
         m.d.comb += [self.read.eq(fetch.valid & ~fetch.empty & self.advance), read_port.addr.eq(weight_address), read_port.en.eq(self.read)]
         if layer.weights_loaded:
             write_port = weights.write_port()
@@ -137,7 +137,7 @@ class Accumulator(wiring.Component):
         shadows = [Signal(result, name=f"shadow_{lane}", reset_less=True) for lane in range(layer.lanes)]
         for lane, shadow in enumerate(shadows):
             accumulator = Signal(signed(layer.current_bits), name=f"accumulator_{lane}")
-            lane_weight = weight.word_select(lane, layer.weight_bits).as_signed()
+            lane_weight = weight_word.word_select(lane, layer.weight_bits).as_signed()
             with m.If(self.accumulate):
                 m.d.sync += accumulator.eq(accumulator + lane_weight)
             with m.If(load):

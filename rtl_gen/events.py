@@ -76,22 +76,31 @@ class EventBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.events = events = memory.Memory(shape=self.address_bits, depth=2 * self.inputs, init=[])
-        write_port, read_port = events.write_port(), events.read_port()
+        write_port = events.write_port()
+        read_port = events.read_port()
 
         bank = Signal()  # bank that is written; the reader has the other
         write_address = Signal(range(2 * self.inputs))
-        some, several = Signal(), Signal()  # events in the written bank: any, more than one
+        some = Signal()  # the written bank has an event
+        several = Signal()  # it has more than one
         closed = Signal()  # the written bank is complete and waits for the reader
         closed_last = Signal()
 
         reading = Signal()
         read_address = Signal(range(2 * self.inputs), reset_less=True)
         read_limit = Signal(range(2 * self.inputs), reset_less=True)  # address of the last event but one
-        read_empty, read_several, read_sample_end = Signal(), Signal(), Signal()
+        read_empty = Signal()
+        read_several = Signal()
+        read_sample_end = Signal()
         tile_end = Signal()
         tile = Signal(range(self.tiles))
 
-        accepted, tick, issue, rewind, finish, handover = Signal(), Signal(), Signal(), Signal(), Signal(), Signal()
+        accepted = Signal()
+        tick = Signal()
+        issue = Signal()
+        rewind = Signal()
+        finish = Signal()
+        handover = Signal()
         last_tile = Signal()
         m.d.comb += [
             self.i.ready.eq(~closed),

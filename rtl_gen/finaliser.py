@@ -48,14 +48,14 @@ class Finaliser(wiring.Component):
     o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
         Spikes in ascending order, then the tick.
     state_read, parameters_read : ``Out(1)``
-        The memory is read.
+        The memory is read; the latter only if there are parameters that differ between neurons.
     state_write, state_neuron, state_value, state_spike : ``Out``
         A new state is written: of which neuron, its value, and whether the neuron fired.
     """
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
-        super().__init__({
+        super().__init__(({"parameters_read": Out(1)} if layer.parameter_bits else {}) | {
             "valid": In(1),
             "sum": In(signed(layer.current_bits)),
             "weight": In(signed(layer.weight_bits)),
@@ -64,7 +64,6 @@ class Finaliser(wiring.Component):
             "take_last": Out(1),
             "o": Out(stream.Signature(event_layout(layer.output_address_bits))),
             "state_read": Out(1),
-            "parameters_read": Out(1),
             "state_write": Out(1),
             "state_neuron": Out(layer.output_address_bits),
             "state_value": Out(signed(layer.state_bits)),
@@ -83,7 +82,8 @@ class Finaliser(wiring.Component):
         neuron_last = Signal(init=layer.outputs == 1)
         tile_last = Signal(init=layer.lanes == 1)
         pause = Signal(range(pause_slots(layer) + 1))
-        tick, ending = Signal(), Signal()
+        tick = Signal()
+        ending = Signal()  # the tick ends the sample
         fresh = Signal(init=1)  # the initial state counts, not the stored one
         m.d.comb += [
             self.take.eq(self.valid & run & ~pause.any()),
@@ -108,7 +108,8 @@ class Finaliser(wiring.Component):
 
         # Memories. A write and a read of one neuron never meet: `pause_slots` keeps them apart.
         m.submodules.membranes = membranes = memory.Memory(shape=signed(layer.state_bits), depth=layer.outputs, init=[])
-        read_port, write_port = membranes.read_port(), membranes.write_port()
+        read_port = membranes.read_port()
+        write_port = membranes.write_port()
         parameters = self._parameters(m, pipeline, neuron)
         m.d.comb += [
             self.state_read.eq(self.take & ~fresh),
@@ -119,7 +120,7 @@ class Finaliser(wiring.Component):
             write_port.data.eq(self.state_value),
         ]
         stored = Signal(signed(layer.state_bits))
-        m.d.comb += stored.eq(Mux(pipeline.delay(fresh, "fresh"), layer.spec.start, read_port.data))
+        m.d.comb += stored.eq(Mux(pipeline.delay(fresh, "fresh_1"), layer.spec.start, read_port.data))
 
         value, spike = _Neuron(layer, pipeline, parameters).update(stored, pipeline.delay(self.sum + self.weight, "current", layer.current_bits))
         m.d.comb += [

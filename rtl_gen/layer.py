@@ -59,7 +59,7 @@ class Layer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        m.submodules.events = events = EventBuffer(inputs=layer.inputs, address_bits=layer.input_address_bits, tiles=layer.tiles)
+        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, address_bits=layer.input_address_bits, tiles=layer.tiles)
         m.submodules.accumulator = accumulator = Accumulator(layer)
         m.submodules.finaliser = finaliser = Finaliser(layer)
         connect(m, flipped(self.i), events.i)

@@ -5,19 +5,22 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from amaranth.back import rtlil
-
-from rtl_gen.accelerator import Accelerator
+from rtl_gen.accelerator import DOMAIN, Accelerator
+from rtl_gen.hierarchy import convert_hierarchy
 from snnhw.files import write_bytes
 from snnhw.plan import Plan
 from snnhw.tools import run_yosys
 
-__all__ = ["TOP", "emit_verilog", "relax_memories", "to_rtlil"]
+__all__ = ["TOP", "emit_verilog", "format_verilog", "relax_memories", "to_rtlil"]
 
 TOP = "snnhw_top"
 
+# Icarus 11 leaves `always @*` blocks undefined and refuses the functions that `$pmux` becomes: proc and pmuxtree.
+# Enables and synchronous resets become `if` (opt_dff), what they leave undefined becomes 0, so nothing simulates as X.
+_SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc", "pmuxtree", "opt_clean", "opt_dff", "opt_expr",
+           "setundef -zero", "memory_collect", "opt_clean -purge", f"write_verilog -noattr -extmem {TOP}.v")
 _INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
-_MODULE = re.compile(rf"\\{TOP}((?:\.\w+)+)")
+_MODULE = re.compile(r"^module (\w+)|\$readmemb\(\"(.+)\", (\w+)\)", re.MULTILINE)
 
 
 def to_rtlil(plan: Plan, *, trace: bool = False) -> str:
@@ -35,33 +38,66 @@ def relax_memories(text: str, written: Collection[str]) -> str:
     They have no initial contents, because every word is written before it is read; and what a read returns
     while the same word is written is not defined, because that never happens.
     """
-    return _INITIAL.sub(lambda match: "" if match["memory"] in written else match[0], text).replace(
-        "parameter \\COLLISION_X_MASK 1'0", "parameter \\COLLISION_X_MASK 1'1")
+    return _without_initial(text, written).replace("parameter \\COLLISION_X_MASK 1'0", "parameter \\COLLISION_X_MASK 1'1")
+
+
+def _without_initial(text: str, memories: Collection[str]) -> str:
+    return _INITIAL.sub(lambda match: "" if match["memory"] in memories else match[0], text)
 
 
 def _convert(plan: Plan, trace: bool) -> str:
-    text = rtlil.convert(Accelerator(plan, trace=trace), name=TOP, emit_src=False)
-    return _MODULE.sub(lambda match: f"\\{TOP}{match[1].replace('.', '_')}", text)
+    return convert_hierarchy(Accelerator(plan, trace=trace), name=TOP, domain=DOMAIN)
 
 
 def _written(plan: Plan) -> set[str]:
     return {memory.role for layer in plan.layers for memory in layer.memories if memory.content != "rom"}
 
 
-def emit_verilog(plan: Plan, folder: Path, *, trace: bool = False) -> Path:
-    """Write the accelerator as Verilog into `folder`, and return the path of ``snnhw_top.v``.
+def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
+    """Return the accelerator as Verilog: content by file name, the same for the same plan.
 
-    Initial contents of memories lie beside it as ``.mem`` files, which ``$readmemb`` looks for in the
-    working directory of the simulator or of the synthesis.
+    ``snnhw_top.v`` holds all modules. Initial contents of memories lie beside it, ``<module>_<memory>.mem``,
+    which ``$readmemb`` looks for in the working directory of the simulator or of the synthesis.
     """
-    # An undefined read would be written out as logic that no RAM is inferred from, so only initial values go.
-    text = _INITIAL.sub(lambda match: "" if match["memory"] in _written(plan) else match[0], _convert(plan, trace))
-    folder = Path(folder)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        (work / f"{TOP}.il").write_text(text)
-        run_yosys(f"read_rtlil {TOP}.il\nproc\npmuxtree\nopt_clean\nmemory_collect\nwrite_verilog -noattr -norename -extmem {TOP}.v", work)
-        (work / f"{TOP}.il").unlink()
-        for file in sorted(work.iterdir()):
-            write_bytes(folder / file.name, file.read_bytes())
-    return folder / f"{TOP}.v"
+        # A read that may return anything would be written out as logic that no RAM is inferred from.
+        (work / f"{TOP}.il").write_text(_without_initial(_convert(plan, trace), _written(plan)))
+        run_yosys(_SCRIPT, work)
+        text = (work / f"{TOP}.v").read_text()
+        files: dict[str, bytes] = {}
+        module = ""
+
+        def rename(match: re.Match[str]) -> str:
+            nonlocal module
+            module = match[1] or module
+            if match[1]:
+                return match[0]
+            file = f"{module}_{match[3]}.mem"
+            files[file] = (work / match[2]).read_bytes()
+            return f'$readmemb("{file}", {match[3]})'
+
+        # The first line names the build of Yosys, which is the manifest's business.
+        body = _MODULE.sub(rename, text.partition("\n")[2])
+        return {f"{TOP}.v": (_header(plan) + body).encode()} | dict(sorted(files.items()))
+
+
+def _header(plan: Plan) -> str:
+    sizes = " -> ".join(str(size) for size in (plan.inputs, *(layer.outputs for layer in plan.layers)))
+    lines = ["Spiking neural network accelerator, one core per layer.", "",
+             f"  neurons      {sizes}",
+             f"  lanes        {', '.join(str(layer.lanes) for layer in plan.layers)}",
+             f"  weight bits  {', '.join(str(layer.weight_bits) for layer in plan.layers)}",
+             f"  state bits   {', '.join(str(layer.state_bits) for layer in plan.layers)}", "",
+             "Clock aclk; synchronous reset aresetn, active low. Streams are AXI4-Stream:",
+             "  TLAST = 0: a spike of neuron TDATA. TLAST = 1: end of the timestep, with TUSER = 1 of the sample."]
+    if plan.loaded_words:
+        lines.append(f"  After each reset {plan.loaded_words} words must come in on s_axis_weights before spikes are taken.")
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines)
+
+
+def emit_verilog(plan: Plan, folder: Path, *, trace: bool = False) -> Path:
+    """Write the files of :func:`format_verilog` into `folder`, and return the path of ``snnhw_top.v``."""
+    for name, content in format_verilog(plan, trace=trace).items():
+        write_bytes(Path(folder) / name, content)
+    return Path(folder) / f"{TOP}.v"
