@@ -14,6 +14,8 @@
 namespace snnhw {
 namespace {
 
+constexpr uint64_t SPARE_CYCLES = 8;  // after the last output, in which nothing may follow
+
 // xorshift64*: small, seeded, the same everywhere.
 class Random {
  public:
@@ -66,6 +68,108 @@ struct Tracer {
   uint8_t *spikes;
   int32_t *membranes;
   uint64_t base, count;  // first word of the timestep; updates of it so far
+
+  // Record the update of this cycle, if there is one; false when there is none left to expect.
+  bool record(uint64_t words, bool &progress) {
+    if (!valid.high()) return true;
+    progress = true;
+    const uint64_t word = base + neuron.get();
+    if (neuron.get() >= neurons || base >= words) return false;
+    spikes[word] = spike.high();
+    if (membranes) membranes[word] = static_cast<int32_t>(membrane.get_signed());
+    if (++count == neurons) base += neurons, count = 0;
+    return true;
+  }
+};
+
+// One side of an AXI4-Stream.
+struct Stream {
+  Port valid, ready, data, last, user;
+};
+
+// Sends the beats of a job. A beat once offered stays until it is taken.
+class Source {
+ public:
+  Source(const SnnhwJob &job, const Stream &stream, Random &random) : job_(job), stream_(stream), random_(random), event_(job.begin[0]) {}
+
+  // Put a beat on the stream, or none; `open` tells whether the next timestep may begin.
+  void offer(bool open) {
+    const bool noisy = job_.source_stall != 0;
+    if (!offered_ && open && !(noisy && random_.chance(job_.source_stall))) {
+      offered_ = true;
+      stream_.last.set(tick());
+      stream_.user.set(tick() && (ticks_ + 1) % job_.steps == 0);
+      // What a tick carries as data means nothing, so it may be anything.
+      stream_.data.set(!tick() ? job_.addresses[event_] : noisy ? random_.next() : 0);
+    } else if (!offered_ && noisy) {
+      stream_.last.set(random_.next() & 1), stream_.user.set(random_.next() & 1), stream_.data.set(random_.next());
+    }
+    stream_.valid.set(offered_);
+  }
+
+  bool taken() const { return offered_ && stream_.ready.high(); }
+
+  // Go on to the next beat.
+  void advance() {
+    offered_ = false;
+    if (tick()) ticks_++;
+    else event_++;
+  }
+
+  uint64_t ticks() const { return ticks_; }  // that were taken
+  bool left() const { return ticks_ < job_.samples * job_.steps; }
+
+ private:
+  bool tick() const { return event_ == job_.begin[ticks_ + 1]; }
+
+  const SnnhwJob &job_;
+  const Stream &stream_;
+  Random &random_;
+  uint64_t event_, ticks_ = 0;
+  bool offered_ = false;
+};
+
+// Takes the output beats of a job, holds them against the rules of the stream, and records them.
+class Sink {
+ public:
+  Sink(SnnhwJob &job, const Stream &stream, bool record)
+      : job_(job), stream_(stream), record_(record), outputs_(job.neurons[job.layers - 1]) {}
+
+  // Look at the stream in a cycle in which the sink is `ready`; `sent` input ticks were taken before.
+  SnnhwViolation look(bool ready, uint64_t sent) {
+    const bool waited = waiting_;
+    const uint64_t old_data = data_;
+    const bool old_last = last_, old_user = user_, valid = stream_.valid.high();
+    taken_ = valid && ready, waiting_ = valid && !ready;
+    if (!valid) return waited ? SNNHW_VALID_DROPPED : SNNHW_NONE;
+    data_ = stream_.data.get(), last_ = stream_.last.high(), user_ = stream_.user.high();
+    if (waited && (data_ != old_data || last_ != old_last || user_ != old_user)) return SNNHW_PAYLOAD_CHANGED;
+    if (ticks_ == job_.samples * job_.steps) return SNNHW_EXTRA_BEAT;
+    if (!taken_) return SNNHW_NONE;
+    if (last_) {
+      const bool ends = (ticks_ + 1) % job_.steps == 0;
+      const SnnhwViolation broken = data_ ? SNNHW_TICK_PAYLOAD : user_ != ends ? SNNHW_WRONG_TUSER : ticks_ >= sent ? SNNHW_TICK_TOO_EARLY : SNNHW_NONE;
+      if (!broken) ticks_++, lowest_ = 0;
+      return broken;
+    }
+    if (data_ >= outputs_) return SNNHW_OUT_OF_RANGE;
+    if (data_ < lowest_) return SNNHW_NOT_ASCENDING;
+    if (record_) job_.output[ticks_ * outputs_ + data_] = 1;
+    lowest_ = data_ + 1;
+    return SNNHW_NONE;
+  }
+
+  bool taken() const { return taken_; }
+  bool ended_sample() const { return taken_ && last_ && ticks_ % job_.steps == 0; }
+  uint64_t ticks() const { return ticks_; }  // that came out
+
+ private:
+  SnnhwJob &job_;
+  const Stream &stream_;
+  const bool record_;
+  const uint64_t outputs_;
+  uint64_t ticks_ = 0, lowest_ = 0, data_ = 0;  // lowest_: the next address that may come
+  bool last_ = false, user_ = false, taken_ = false, waiting_ = false;
 };
 
 class Simulation {
@@ -76,10 +180,7 @@ class Simulation {
       if (!std::strncmp(port.name, "count", 5)) watched_.push_back(port);
     }
     clock_ = at("aclk"), resetn_ = at("aresetn");
-    s_valid_ = at("s_axis_tvalid"), s_ready_ = at("s_axis_tready"), s_data_ = at("s_axis_tdata");
-    s_last_ = at("s_axis_tlast"), s_user_ = at("s_axis_tuser");
-    m_valid_ = at("m_axis_tvalid"), m_ready_ = at("m_axis_tready"), m_data_ = at("m_axis_tdata");
-    m_last_ = at("m_axis_tlast"), m_user_ = at("m_axis_tuser");
+    in_ = stream_ports("s_axis_t"), out_ = stream_ports("m_axis_t");
     std::map<const uint32_t *, uint64_t> first;
     for (Net &net : model_->nets()) {
       const uint64_t index = counters_.size();
@@ -134,6 +235,10 @@ class Simulation {
     return found->second;
   }
 
+  Stream stream_ports(const std::string &prefix) const {
+    return {at(prefix + "valid"), at(prefix + "ready"), at(prefix + "data"), at(prefix + "last"), at(prefix + "user")};
+  }
+
   void edge() {
     clock_.set(1);
     model_->settle();
@@ -142,7 +247,7 @@ class Simulation {
   }
 
   void reset() {
-    s_valid_.set(0), s_last_.set(0), s_user_.set(0), s_data_.set(0), m_ready_.set(0);
+    in_.valid.set(0), in_.last.set(0), in_.user.set(0), in_.data.set(0), out_.ready.set(0);
     if (ports_.count("s_axis_weights_tvalid")) at("s_axis_weights_tvalid").set(0);
     resetn_.set(0);
     for (int i = 0; i < 4; i++) {
@@ -157,7 +262,7 @@ class Simulation {
   void load() {
     if (!job_->word_count) return;
     const Port valid = at("s_axis_weights_tvalid"), ready = at("s_axis_weights_tready"), data = at("s_axis_weights_tdata");
-    s_valid_.set(1);
+    in_.valid.set(1);
     uint64_t waited = 0;
     for (uint64_t word = 0; word < job_->word_count;) {
       const bool offered = valid.high() || !random_.chance(job_->source_stall);
@@ -165,14 +270,14 @@ class Simulation {
       const uint64_t bytes = data.bytes < job_->word_bytes ? data.bytes : job_->word_bytes;
       std::memcpy(data.data, job_->words + word * job_->word_bytes, bytes);
       model_->settle();
-      if (s_ready_.high()) return violate(SNNHW_EARLY_EVENT, 0, 0);
+      if (in_.ready.high()) return violate(SNNHW_EARLY_EVENT, 0, 0);
       const bool taken = offered && ready.high();
       edge();
       if (taken) word++, valid.set(0);
       waited = taken ? 0 : waited + 1;
       if (waited > job_->patience) return violate(SNNHW_NO_PROGRESS, 0, 0);
     }
-    valid.set(0), s_valid_.set(0);
+    valid.set(0), in_.valid.set(0);
     model_->settle();
   }
 
@@ -186,111 +291,64 @@ class Simulation {
 
   // Run all samples and some spare cycles, or `limit` cycles without recording anything when it is not 0.
   void stream(uint64_t limit) {
-    const SnnhwJob &job = *job_;
-    const bool record = limit == 0, noisy = job.source_stall != 0;
-    const uint64_t ticks = job.samples * job.steps, outputs = job.neurons[job.layers - 1];
-    std::vector<Tracer> tracers;
-    for (uint64_t layer = 0; record && layer < job.layers; layer++) {
-      const std::string name = "trace" + std::to_string(layer) + "_";
-      if (!ports_.count(name + "valid")) continue;  // a netlist, which has its outputs only
-      tracers.push_back({at(name + "valid"), at(name + "neuron"), at(name + "membrane"), at(name + "spike"), job.neurons[layer],
-                         job.spikes[layer], job.membranes ? job.membranes[layer] : nullptr, 0, 0});
-    }
-    uint64_t sent = 0, event = job.begin[0], received = 0, lowest = 0;  // ticks sent and received, next event, next legal address
-    uint64_t first = 0, idle = 0, spare = 0;                            // cycle of a sample's first beat; cycles without progress
-    bool offered = false, begun = false, stalled = false;
-    uint64_t held_data = 0;
-    bool held_last = false, held_user = false;
-    const uint64_t end = cycle_ + limit;
+    SnnhwJob &job = *job_;
+    const bool record = limit == 0;
+    const uint64_t ticks = job.samples * job.steps, end = cycle_ + limit;
+    Source source(job, in_, random_);
+    Sink sink(job, out_, record);
+    std::vector<Tracer> tracers = record ? make_tracers() : std::vector<Tracer>();
     std::vector<uint64_t> counts(watched_.size());
+    uint64_t first = 0, idle = 0, spare = 0;  // cycle of the first transfer of a sample; cycles without progress, behind the end
+    bool begun = false;
 
-    while (record ? received < ticks || spare++ < 8 : cycle_ != end) {
-      // Source: a beat once offered stays until it is taken.
-      const bool open = sent < ticks && (!job.isolated || sent / job.steps == received / job.steps);
-      if (!offered && open && !(job.source_stall && random_.chance(job.source_stall))) {
-        offered = true;
-        const bool tick = event == job.begin[sent + 1];
-        s_last_.set(tick);
-        s_user_.set(tick && (sent + 1) % job.steps == 0);
-        s_data_.set(!tick ? job.addresses[event] : noisy ? random_.next() : 0);
-      } else if (!offered && noisy) {
-        s_last_.set(random_.next() & 1), s_user_.set(random_.next() & 1), s_data_.set(random_.next());
-      }
-      s_valid_.set(offered);
-      const bool willing = !(job.sink_stall && random_.chance(job.sink_stall));
-      m_ready_.set(willing);
+    while (record ? sink.ticks() < ticks || spare++ < SPARE_CYCLES : cycle_ != end) {
+      const uint64_t sample = sink.ticks() / job.steps, step = sink.ticks() % job.steps;
+      source.offer(source.left() && (!job.isolated || source.ticks() / job.steps == sample));
+      const bool ready = !(job.sink_stall && random_.chance(job.sink_stall));
+      out_.ready.set(ready);
       model_->settle();
 
-      const bool taken = offered && s_ready_.high(), valid = m_valid_.high();
-      bool progress = taken;
+      const bool taken = source.taken();
       if (taken && !begun) begun = true, first = cycle_;
-      if (stalled && !valid) violate(SNNHW_VALID_DROPPED, received / job.steps, received % job.steps);
-      if (valid) {
-        const uint64_t data = m_data_.get(), sample = received / job.steps, step = received % job.steps;
-        const bool last = m_last_.high(), user = m_user_.high();
-        if (stalled && (data != held_data || last != held_last || user != held_user)) violate(SNNHW_PAYLOAD_CHANGED, sample, step);
-        held_data = data, held_last = last, held_user = user;
-        if (received == ticks) {
-          violate(SNNHW_EXTRA_BEAT, sample, step);
-        } else if (willing) {
-          progress = true;
-          if (!last) {
-            if (data >= outputs) violate(SNNHW_OUT_OF_RANGE, sample, step);
-            else if (data < lowest) violate(SNNHW_NOT_ASCENDING, sample, step);
-            else if (record) job.output[received * outputs + data] = 1;
-            lowest = data + 1;
-          } else {
-            if (data) violate(SNNHW_TICK_PAYLOAD, sample, step);
-            if (user != (step + 1 == job.steps)) violate(SNNHW_WRONG_TUSER, sample, step);
-            if (received >= sent) violate(SNNHW_TICK_TOO_EARLY, sample, step);
-            lowest = 0;
-            received++;
-          }
-        }
-      }
-      stalled = valid && !willing;
-
-      for (Tracer &tracer : tracers) {
-        if (!tracer.valid.high()) continue;
-        progress = true;
-        const uint64_t neuron = tracer.neuron.get(), word = tracer.base + neuron;
-        if (neuron >= tracer.neurons || tracer.base >= ticks * tracer.neurons) {
-          violate(SNNHW_EXTRA_TRACE, received / job.steps, received % job.steps);
-          continue;
-        }
-        tracer.spikes[word] = tracer.spike.high();
-        if (tracer.membranes) tracer.membranes[word] = static_cast<int32_t>(tracer.membrane.get_signed());
-        if (++tracer.count == tracer.neurons) tracer.base += tracer.neurons, tracer.count = 0;
-      }
+      if (const SnnhwViolation broken = sink.look(ready, source.ticks())) violate(broken, sample, step);
+      bool progress = taken || sink.taken();
+      for (Tracer &tracer : tracers)
+        if (!tracer.record(ticks * tracer.neurons, progress)) violate(SNNHW_EXTRA_TRACE, sample, step);
       for (size_t index = 0; index < watched_.size(); index++) counts[index] += watched_[index].high();
       if (record && job.activity && spare == 0) {
         model_->settle_nets();
         for (uint64_t index : counted_) counters_[index].count(cycle_ - start_);
       }
       edge();
-      if (spare == 0) job_->total_cycles = cycle_ - start_;
 
-      const bool finished = begun && valid && willing && held_last && received % job.steps == 0;
-      if (finished && record && !job.violation) {
-        const uint64_t sample = received / job.steps - 1;
+      if (spare == 0) job.total_cycles = cycle_ - start_;
+      if (record && sink.ended_sample()) {
         for (size_t index = 0; index < watched_.size(); index++) job.counts[sample * watched_.size() + index] = counts[index];
         std::fill(counts.begin(), counts.end(), 0);
         if (job.isolated) job.cycles[sample] = cycle_ - first, begun = false;
       }
-      if (taken) {
-        offered = false;
-        if (event == job.begin[sent + 1]) sent++;
-        else event++;
-      }
+      if (taken) source.advance();
       idle = progress ? 0 : idle + 1;
-      if (idle > job.patience) violate(SNNHW_NO_PROGRESS, received / job.steps, received % job.steps);
+      if (idle > job.patience) violate(SNNHW_NO_PROGRESS, sample, step);
       if (job.violation) return;
     }
   }
 
+  std::vector<Tracer> make_tracers() const {
+    std::vector<Tracer> tracers;
+    for (uint64_t layer = 0; layer < job_->layers; layer++) {
+      const std::string name = "trace" + std::to_string(layer) + "_";
+      if (!ports_.count(name + "valid")) continue;  // a netlist, which has its outputs only
+      tracers.push_back({at(name + "valid"), at(name + "neuron"), at(name + "membrane"), at(name + "spike"), job_->neurons[layer],
+                         job_->spikes[layer], job_->membranes ? job_->membranes[layer] : nullptr, 0, 0});
+    }
+    return tracers;
+  }
+
   std::unique_ptr<Model> model_;
   std::map<std::string, Port> ports_;
-  Port clock_, resetn_, s_valid_, s_ready_, s_data_, s_last_, s_user_, m_valid_, m_ready_, m_data_, m_last_, m_user_;
+  Port clock_, resetn_;
+  Stream in_, out_;
   std::vector<Counter> counters_;
   std::vector<uint64_t> counted_;
   std::vector<Port> watched_;
