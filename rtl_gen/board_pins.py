@@ -47,11 +47,12 @@ def _platform(board: Board) -> AmaranthPlatform:
     try:
         module = importlib.import_module(f"amaranth_boards.{board.platform.module}")
     except ModuleNotFoundError:
-        raise BoardError(f"board {board.name!r}: platform.module must be a module of amaranth-boards, not {board.platform.module!r}") from None
+        raise BoardError(f"board {board.name!r}: platform.module must be a module of amaranth-boards, "
+                         f"not {board.platform.module!r}") from None
     kind = getattr(module, board.platform.kind, None)
     if not (isinstance(kind, type) and issubclass(kind, AmaranthPlatform) and kind.__module__ == module.__name__):
-        raise BoardError(f"board {board.name!r}: platform.kind must be a platform class of amaranth_boards.{board.platform.module}, "
-                         f"not {board.platform.kind!r}")
+        raise BoardError(f"board {board.name!r}: platform.kind must be a platform class of "
+                         f"amaranth_boards.{board.platform.module}, not {board.platform.kind!r}")
     return kind()
 
 

@@ -49,12 +49,14 @@ class CorePorts(wiring.Component):
             members |= {f"{name}_tvalid": flow(1), f"{name}_tready": reverse(1), f"{name}_tdata": flow(width),
                         f"{name}_tlast": flow(1), f"{name}_tuser": flow(1)}
         if form.weight_bits:
-            members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1), "s_axis_weights_tdata": In(8 * form.weight_bytes)}
+            members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1),
+                        "s_axis_weights_tdata": In(8 * form.weight_bytes)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ports = {("i_" if member.flow is In else "o_") + name: getattr(self, name) for name, member in self.signature.members.items()}
+        ports = {("i_" if member.flow is In else "o_") + name: getattr(self, name)
+                 for name, member in self.signature.members.items()}
         m.submodules.core = Instance(CORE_NAME, i_aclk=ClockSignal(), **ports)
         return m
 

@@ -64,7 +64,10 @@ class MessageReader(wiring.Component):
         ]
         taken = o_events.valid & o_events.ready
         if form.weight_bits:
-            m.d.comb += [self.o_weights.payload.eq(word[-8 * form.weight_bytes:]), self.o_weights.valid.eq(weights & (missing == 0))]
+            m.d.comb += [
+                self.o_weights.payload.eq(word[-8 * form.weight_bytes:]),
+                self.o_weights.valid.eq(weights & (missing == 0)),
+            ]
             taken |= self.o_weights.valid & self.o_weights.ready
         with m.If(taken):
             m.d.sync += [event.eq(0), weights.eq(0)]
@@ -72,17 +75,16 @@ class MessageReader(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             with m.If(missing != 0):
                 m.d.sync += [word.eq(Cat(word[8:], self.i.payload)), missing.eq(missing - 1)]
-            with m.Else():
-                with m.Switch(self.i.payload):
-                    with m.Case(Code.SPIKE):
-                        m.d.sync += [event.eq(1), tick.eq(0), missing.eq(form.input_bytes)]
-                    with m.Case(Code.TICK, Code.LAST_TICK):
-                        m.d.sync += [event.eq(1), tick.eq(1), last.eq(self.i.payload == Code.LAST_TICK)]
-                    if form.weight_bits:
-                        with m.Case(Code.WEIGHTS):
-                            m.d.sync += [weights.eq(1), missing.eq(form.weight_bytes)]
-                    with m.Case(Code.RESET):
-                        m.d.comb += self.restart.eq(1)
+            with m.Else(), m.Switch(self.i.payload):
+                with m.Case(Code.SPIKE):
+                    m.d.sync += [event.eq(1), tick.eq(0), missing.eq(form.input_bytes)]
+                with m.Case(Code.TICK, Code.LAST_TICK):
+                    m.d.sync += [event.eq(1), tick.eq(1), last.eq(self.i.payload == Code.LAST_TICK)]
+                if form.weight_bits:
+                    with m.Case(Code.WEIGHTS):
+                        m.d.sync += [weights.eq(1), missing.eq(form.weight_bytes)]
+                with m.Case(Code.RESET):
+                    m.d.comb += self.restart.eq(1)
         return m
 
 

@@ -98,11 +98,10 @@ class UARTTransmitter(wiring.Component):
         bits = Signal(9, init=0x1FF)
 
         m.d.comb += [self.tx.eq(bits[0]), self.i.ready.eq(remaining == 0)]
-        with m.If(remaining == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [bits.eq(Cat(Const(0, 1), self.i.payload)), remaining.eq(10), timer.eq(self.divisor - 1)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [bits.eq(Cat(Const(0, 1), self.i.payload)), remaining.eq(10), timer.eq(self.divisor - 1)]
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)
-        with m.Else():
+        with m.Elif(remaining != 0):
             m.d.sync += [timer.eq(self.divisor - 1), remaining.eq(remaining - 1), bits.eq(Cat(bits[1:], Const(1, 1)))]
         return m

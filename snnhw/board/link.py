@@ -14,7 +14,8 @@ Other first bytes are skipped. The board sends a timestep's spikes, in ascending
 The line has no hardware flow control. The board holds :data:`QUEUE_BYTES` bytes that the core has not taken, and
 the core always takes one timestep; so a host may send the next timestep once the timesteps whose tick
 has not come back hold, with the new one, at most that many bytes, or once there are none. After a lost byte, as
-many zeros as the longest message bring the two ends in step, and a reset starts anew.
+many zeros as the longest message bring the two ends in step, and a reset starts anew. After a reset, a core with loaded
+weights needs them again, all of them, before the first spike; it takes them as fast as the line brings them.
 
 Needs only the standard library and numpy.
 """
@@ -30,7 +31,7 @@ import numpy as np
 
 from snnhw.errors import CheckFailed, FileError
 
-__all__ = ["QUEUE_BYTES", "Code", "Decoder", "Format", "Port", "exchange", "open_port"]
+__all__ = ["QUEUE_BYTES", "Code", "Decoder", "Format", "Port", "exchange", "open_port", "restart"]
 
 QUEUE_BYTES = 512
 
@@ -142,6 +143,14 @@ class Port(Protocol):
 
     def read(self) -> bytes:
         """Return what has arrived, after waiting for the first byte; nothing when none came in time."""
+
+
+def restart(port: Port, form: Format, weights: Iterable[int] = ()) -> None:
+    """Bring a board to its initial state, drop what it was still sending, and load `weights`, if the core loads any."""
+    port.write(form.restart())
+    while port.read():
+        pass
+    port.write(form.weights(weights))
 
 
 def exchange(port: Port, form: Format, spikes: np.ndarray) -> np.ndarray:

@@ -188,7 +188,8 @@ class Board(_Strict):
         if self.pins is not None and self.uart.connector is not None:
             raise ValueError("uart.connector needs a platform; give the sites under pins")
         if (self.flow == "vivado") != (self.family == "xilinx7"):
-            raise ValueError(f"flow must be {'vivado' if self.family == 'xilinx7' else 'nextpnr'} for {self.family}, not {self.flow}")
+            expected = "vivado" if self.family == "xilinx7" else "nextpnr"
+            raise ValueError(f"flow must be {expected} for {self.family}, not {self.flow}")
         if self.family == "gowin" and self.variant is None:
             raise ValueError("variant must be given for gowin")
         if self.family in ("ice40", "ecp5") and self.package is None:

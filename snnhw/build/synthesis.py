@@ -49,7 +49,8 @@ class Synthesis:
     problems: list[str]
 
 
-def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], pins: Mapping[str, Pin] | None, folder: Path) -> Synthesis:
+def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], pins: Mapping[str, Pin],
+                  folder: Path) -> Synthesis:
     """Synthesise `source` for `board` in `folder`; the log, the script and the statistics stay there.
 
     Parameters
@@ -60,8 +61,8 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
         Decides family and device.
     top : str
         ``"core"``: the core alone; ``"board"``: behind the serial line.
-    pins : mapping of str to Pin, optional
-        Pins of the board, needed for ``"board"``.
+    pins : mapping of str to Pin
+        Pins of the board.
     folder : Path
         Must exist.
     """
@@ -69,7 +70,6 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
     read = list(source.read)
     name = CORE_NAME
     if top == "board":
-        assert pins is not None
         name = BOARD_NAME
         files["board.il"] = board_top_rtlil(source.form, board, led_inverted=pins["led"].inverted).encode()
         read.append("read_rtlil board.il")
@@ -77,7 +77,8 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
         (folder / file).write_bytes(content)
     family = FAMILIES[board.family]
     # Yosys weighs cost, not what the device has, and would spread loaded weights over block RAM.
-    huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_accumulator/m:weights' for layer in single_port_layers(source.plan, board)]
+    huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_accumulator/m:weights'
+            for layer in single_port_layers(source.plan, board)]
     script = [*read, *huge, f"hierarchy -check -top {name}", f"{family.synthesis(board)} -top {name}"]
     if top == "core":
         # The streams of a bare core end in no pads: they would not fit the package, nor be timed.
