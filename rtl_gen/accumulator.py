@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.events import slot_layout
+from rtl_gen.loader import address_bits
 from snnhw.plan import LayerPlan
 
 __all__ = ["Accumulator", "pack_words"]
@@ -78,7 +79,7 @@ class Accumulator(wiring.Component):
             "accumulate": Out(1),
         }
         if layer.weights_loaded:
-            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(range(weights.depth)), "load_data": In(weights.width)}
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)), "load_data": In(weights.width)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -89,9 +90,9 @@ class Accumulator(wiring.Component):
         read_port = weights.read_port()
 
         # 1: address
-        weight_address = Signal(range(self._memory.depth), reset_less=True)
+        weight_address = Signal(address_bits(self._memory.depth), reset_less=True)
         if layer.tiles > 1:
-            tile_base = Signal(range(self._memory.depth))
+            tile_base = Signal(address_bits(self._memory.depth))
             with m.If(self.advance & self.slot.tile_end):
                 m.d.sync += tile_base.eq(tile_base + layer.inputs)
             with m.If(self.advance & self.slot.step_end):

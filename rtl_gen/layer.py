@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from rtl_gen.accumulator import Accumulator
 from rtl_gen.events import EventBuffer, event_layout
 from rtl_gen.finaliser import Finaliser
+from rtl_gen.loader import address_bits
 from snnhw.plan import LayerPlan
 
 __all__ = ["ACCESSES", "Layer"]
@@ -53,7 +54,7 @@ class Layer(wiring.Component):
         }
         members |= {name: Out(1) for name in ACCESSES if name != "parameters_read" or layer.parameter_bits}
         if layer.weights_loaded:
-            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(range(weights.depth)), "load_data": In(weights.width)}
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)), "load_data": In(weights.width)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:

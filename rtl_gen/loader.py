@@ -1,10 +1,17 @@
 """Loading of weights at run time."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["WeightLoader"]
+from snnhw.fixed import unsigned_bits
+
+__all__ = ["WeightLoader", "address_bits"]
+
+
+def address_bits(depth: int) -> int:
+    """Return the width of an address; 1 even where there is nothing to choose, because Verilog has no empty vectors."""
+    return unsigned_bits(depth - 1)
 
 
 class WeightLoader(wiring.Component):
@@ -23,7 +30,7 @@ class WeightLoader(wiring.Component):
     -------
     i : ``In(stream.Signature(width))``
         Words.
-    address : ``Out(range(max(depths)))``
+    address : ``Out(address_bits(max(depths)))``
         Where the word on `i` belongs.
     write : ``Out(len(depths))``
         In whose memory it is written now, one bit for each.
@@ -37,24 +44,22 @@ class WeightLoader(wiring.Component):
         self.depths = depths
         super().__init__({
             "i": In(stream.Signature(width)),
-            "address": Out(range(max(depths))),
+            "address": Out(address_bits(max(depths))),
             "write": Out(len(depths)),
             "done": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer = Signal(range(len(self.depths)))
+        selected = Signal(len(self.depths), init=1)  # one bit for the memory that is being filled
         last = Signal()
         m.d.comb += [
             self.i.ready.eq(~self.done),
-            last.eq(self.address == Array([depth - 1 for depth in self.depths])[layer]),
+            self.write.eq(selected & (self.i.valid & self.i.ready).replicate(len(selected))),
+            last.eq((selected & Cat(self.address == depth - 1 for depth in self.depths)).any()),
         ]
-        with m.If(self.i.valid & ~self.done):
-            m.d.comb += self.write.bit_select(layer, 1).eq(1)
+        with m.If(self.i.valid & self.i.ready):
             m.d.sync += self.address.eq(self.address + 1)
             with m.If(last):
-                m.d.sync += [self.address.eq(0), layer.eq(layer + 1)]
-                with m.If(layer == len(self.depths) - 1):
-                    m.d.sync += self.done.eq(1)
+                m.d.sync += [self.address.eq(0), selected.eq(selected << 1), self.done.eq(selected[-1])]
         return m
