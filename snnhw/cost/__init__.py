@@ -2,12 +2,12 @@
 
 from snnhw.cost.bands import DRAWS, Band, format_energy
 from snnhw.cost.calibration import Calibration, Measurement, calibrate, load_measurements
-from snnhw.cost.constants import Blocks, Constant, ConstantSet, constant_sets, load_constants
+from snnhw.cost.constants import Constant, ConstantSet, constant_sets, load_constants
 from snnhw.cost.counts import SIGNALS, Counts, check_counts
 from snnhw.cost.energy import KINDS, Energy, Ratio, Term, ratio
-from snnhw.cost.flow import constants_for, energy_ladder, estimate, predict_counts
+from snnhw.cost.flow import constants_for, energy_ladder, estimate, make_target, predict_counts
 from snnhw.cost.metrics import layer_metrics, network_metrics
-from snnhw.cost.rungs import activity_energy, full_energy, memory_energy, operation_energy
+from snnhw.cost.rungs import Target, activity_energy, full_energy, memory_energy, operation_energy
 from snnhw.cost.tables import TextTable, comparison_table, constants_table, energy_table, layer_table
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "KINDS",
     "SIGNALS",
     "Band",
-    "Blocks",
     "Calibration",
     "Constant",
     "ConstantSet",
@@ -23,6 +22,7 @@ __all__ = [
     "Energy",
     "Measurement",
     "Ratio",
+    "Target",
     "Term",
     "TextTable",
     "activity_energy",
@@ -41,6 +41,7 @@ __all__ = [
     "layer_table",
     "load_constants",
     "load_measurements",
+    "make_target",
     "memory_energy",
     "network_metrics",
     "operation_energy",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from snnhw.errors import FileError, UsageError
 from snnhw.files import read_bytes
 
-__all__ = ["PROVENANCES", "Blocks", "Constant", "ConstantSet", "Sram", "constant_sets", "load_constants"]
+__all__ = ["PROVENANCES", "Constant", "ConstantSet", "Sram", "constant_sets", "load_constants"]
 
 PROVENANCES = ("measured", "vendor", "derived", "scaled", "assumed")  # from the best evidence to none
 MAX_BYTES = 1 << 20
@@ -92,27 +92,6 @@ class Sram(Record):
     narrowest_bits: Annotated[int, Field(ge=1)]
 
 
-class Blocks(Record):
-    """One kind of RAM block of an FPGA.
-
-    Parameters
-    ----------
-    name : str
-        The vendor's name.
-    access : str
-        Parameter: energy of one access of one block.
-    shapes : tuple of (int, int)
-        Depth and width a block can take.
-    holds : tuple of str
-        Contents of :class:`snnhw.plan.Memory` that it can hold.
-    """
-
-    name: Text
-    access: str
-    shapes: Annotated[tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...], Field(min_length=1)]
-    holds: tuple[Literal["rom", "ram", "loaded"], ...]
-
-
 _NEEDED = {
     "asic": {"add": "pJ/bit", "compare": "pJ/bit", "multiply": "pJ/bit2"},
     "fpga": {
@@ -123,6 +102,7 @@ _NEEDED = {
         "netlist_per_rtl_toggle": "1",
         "local_per_routed": "1",
         "add_toggles": "toggle/bit",
+        "memory_toggles": "toggle/bit",
         "multiply": "pJ/bit2",
     },
 }
@@ -141,6 +121,10 @@ class ConstantSet(Record):
         Devices, as the board files write them, that this set is for.
     flavour : str
         Transistors of the SRAM macros, a key of ``sram.read``.
+    sram : Sram
+        Only of an ASIC: the law of its memories.
+    blocks : mapping of str to str
+        Only of an FPGA: for each resource of :class:`snnhw.plan.ram.RamUse` the parameter for one access of one block.
     """
 
     name: Text
@@ -152,7 +136,7 @@ class ConstantSet(Record):
     flavour: str = ""
     parameters: dict[str, Constant]
     sram: Sram | None = None
-    blocks: tuple[Blocks, ...] = ()
+    blocks: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _complete(self) -> "ConstantSet":
@@ -165,9 +149,9 @@ class ConstantSet(Record):
             needed |= dict.fromkeys(self.sram.read.values(), "pJ/access")
             needed |= dict.fromkeys((self.sram.write_per_read, self.sram.size_exponent, self.sram.width_exponent), "1")
         else:
-            if {"rom", "ram", "loaded"} - {content for block in self.blocks for content in block.holds}:
-                raise ValueError("an FPGA set must have blocks for rom, ram and loaded memories")
-            needed |= {block.access: "pJ/access" for block in self.blocks}
+            if "block_ram" not in self.blocks:
+                raise ValueError("an FPGA set must name the parameter of block_ram in its table blocks")
+            needed |= dict.fromkeys(self.blocks.values(), "pJ/access")
         for name, unit in needed.items():
             if name not in self.parameters:
                 raise ValueError(f"parameter {name!r} is missing")

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from snnhw.cost.constants import Blocks, ConstantSet
+from snnhw.cost.constants import ConstantSet, Sram
 from snnhw.cost.energy import Term
 from snnhw.plan import LayerPlan, Memory
+from snnhw.plan.ram import RamUse
 
-__all__ = ["ACCESSES", "blocks_of", "memory_terms"]
+__all__ = ["ACCESSES", "block_terms", "macro_terms"]
 
 ACCESSES = (
     ("weights", "weights_read", False),
@@ -18,41 +19,51 @@ ACCESSES = (
 )
 """Role of the memory, signal that is high for one access, whether it writes."""
 
-REFERENCE_BITS = 8192  # the CACTI law is normalised to 1 KB ...
-REFERENCE_WIDTH = 16  # ... and 16-bit words
+REFERENCE_BITS = 8192  # the SRAM law is normalised to 1 KB
+REFERENCE_WIDTH = 16  # and to 16-bit words
 
 
-def blocks_of(memory: Memory, constants: ConstantSet) -> tuple[Blocks, int, int]:
-    """Return the kind of block that holds a memory, and how many blocks side by side and one behind the other.
-
-    The shape with the fewest blocks is taken, and of several the widest.
-    """
-    kind = next(kind for kind in constants.blocks if memory.content in kind.holds)
-    counts = [(-(-memory.width // width), -(-memory.depth // depth)) for depth, width in kind.shapes]
-    columns, banks = min(counts, key=lambda count: (count[0] * count[1], count[0]))
-    return kind, columns, banks
+def _macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
+    """Return the energy of an access in units of an access to the reference macro."""
+    size = max(memory.bits, sram.smallest_bits) / REFERENCE_BITS
+    width = max(memory.width, sram.narrowest_bits) / REFERENCE_WIDTH
+    return size ** constants[sram.size_exponent].mid * width ** constants[sram.width_exponent].mid
 
 
-def _access(memory: Memory, writes: bool, constants: ConstantSet) -> tuple[float, tuple[str, ...]]:
-    """Return the amount of one access, in accesses of the unit macro or block, and its parameters."""
-    sram = constants.sram
-    if sram is not None:
-        size = max(memory.bits, sram.smallest_bits) / REFERENCE_BITS
-        width = max(memory.width, sram.narrowest_bits) / REFERENCE_WIDTH
-        amount = size ** constants[sram.size_exponent].mid * width ** constants[sram.width_exponent].mid
-        read = sram.read[constants.flavour]
-        return amount, (read, sram.write_per_read) if writes else (read,)
-    kind, columns, banks = blocks_of(memory, constants)
-    # Synthesis decodes the address for writes only: a read enables every block of the memory.
-    return float(columns if writes else columns * banks), (kind.access,)
-
-
-def memory_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
-    """Return the accesses of a core; `counts` are those of a sample, by signal."""
+def macro_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
+    """Return the accesses of a core whose memories are SRAM macros; `counts` are those of a sample, by signal."""
+    assert constants.sram is not None
+    read = constants.sram.read[constants.flavour]
     memories = {memory.role: memory for memory in layer.memories}
+    return [
+        Term(
+            layer.name,
+            role,
+            counts[signal] * _macro(memories[role], constants.sram, constants),
+            "access",
+            (read, constants.sram.write_per_read) if writes else (read,),
+        )
+        for role, signal, writes in ACCESSES
+        if role in memories
+    ]
+
+
+def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet, uses: Mapping[str, RamUse]) -> list[Term]:
+    """Return the accesses of a core whose memories lie in the RAM of an FPGA; `uses` are theirs, by role.
+
+    Synthesis decodes the address for writes only: a read enables every block of the memory, a write one row of them.
+    """
     terms = []
     for role, signal, writes in ACCESSES:
-        if role in memories:
-            amount, parameters = _access(memories[role], writes, constants)
-            terms.append(Term(layer.name, role, counts[signal] * amount, "access", parameters))
+        if role not in uses:
+            continue
+        use = uses[role]
+        parameter = constants.blocks.get(use.resource)
+        if parameter is None:
+            bits = counts[signal] * use.memory.width
+            terms.append(Term(layer.name, role, bits, "bit", ("memory_toggles", "toggle")))
+        else:
+            rows = use.mux_bits // use.memory.width + 1
+            blocks = -(-use.blocks // rows) if writes else use.blocks
+            terms.append(Term(layer.name, role, counts[signal] * blocks, "access", (parameter,)))
     return terms

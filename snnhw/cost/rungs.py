@@ -2,19 +2,53 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from snnhw.board import Board
 from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet
 from snnhw.cost.counts import Counts
 from snnhw.cost.energy import STATIC, Energy, Term
-from snnhw.cost.memories import memory_terms
+from snnhw.cost.memories import block_terms, macro_terms
 from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.ram import RamUse, map_memories
 
-__all__ = ["activity_energy", "classify", "finaliser_bits", "flip_flops", "full_energy", "memory_energy", "operation_energy"]
+__all__ = [
+    "Target",
+    "activity_energy",
+    "classify",
+    "finaliser_bits",
+    "flip_flops",
+    "full_energy",
+    "memory_energy",
+    "operation_energy",
+]
 
 FINALISER_STAGES = 4
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the hardware runs.
+
+    Parameters
+    ----------
+    board : Board
+        Decides which RAM each memory becomes.
+    constants : ConstantSet
+        Of its FPGA.
+    clock_hz : float
+        A sample takes its cycles over this; static power counts for that time and no longer.
+    flip_flops : int or None
+        Those of the design after synthesis, in the place of an estimate from the plan.
+    """
+
+    board: Board
+    constants: ConstantSet
+    clock_hz: float
+    flip_flops: int | None = None
 
 
 def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
@@ -67,18 +101,28 @@ def _operation_terms(layer: LayerPlan, counts: Mapping[str, float], constants: C
     return terms
 
 
-def _always_terms(
-    plan: Plan, counts: Counts, constants: ConstantSet, clock_hz: float, counted_flip_flops: int | None
-) -> list[Term]:
+def _core_terms(plan: Plan, counts: Counts, constants: ConstantSet) -> list[Term]:
+    return [term for layer in plan.layers for term in _operation_terms(layer, _means(counts, layer.index), constants)]
+
+
+def _target_terms(plan: Plan, counts: Counts, target: Target) -> list[Term]:
+    """Return what an FPGA spends beside its logic: memory accesses, clock, flip-flops, static power."""
+    uses: list[dict[str, RamUse]] = [{} for _ in plan.layers]
+    for use in map_memories(plan, target.board):
+        uses[use.layer][use.memory.role] = use
+    terms = [
+        term
+        for layer in plan.layers
+        for term in block_terms(layer, _means(counts, layer.index), target.constants, uses[layer.index])
+    ]
     cycles = counts.mean_cycles
-    if counted_flip_flops is None:
-        flops = [
-            Term(layer.name, "flip-flops", cycles * flip_flops(layer), "flip-flop*cycle", ("flip_flop_clock",))
-            for layer in plan.layers
-        ]
-    else:
-        flops = [Term("", "flip-flops", cycles * counted_flip_flops, "flip-flop*cycle", ("flip_flop_clock",))]
-    return [*flops, Term("", "clock", cycles, "cycle", ("clock",)), Term("", STATIC, cycles / clock_hz, "s", ("static",))]
+    registers = {layer.name: flip_flops(layer) for layer in plan.layers} if target.flip_flops is None else {"": target.flip_flops}
+    terms += [
+        Term(name, "flip-flops", cycles * count, "flip-flop*cycle", ("flip_flop_clock",)) for name, count in registers.items()
+    ]
+    terms.append(Term("", "clock", cycles, "cycle", ("clock",)))
+    terms.append(Term("", STATIC, cycles / target.clock_hz, "s", ("static",)))
+    return terms
 
 
 def operation_energy(
@@ -96,8 +140,7 @@ def operation_energy(
     A synaptic operation is an addition of the width of the accumulator: input spikes times neurons,
     zero weights included, lanes past the last neuron not.
     """
-    terms = [term for index, layer in enumerate(plan.layers) for term in _operation_terms(layer, _means(counts, index), asic)]
-    return Energy(rung, "operations", basis, asic, tuple(terms), draws, seed)
+    return Energy(rung, "operations", basis, asic, tuple(_core_terms(plan, counts, asic)), draws, seed)
 
 
 def memory_energy(
@@ -114,42 +157,24 @@ def memory_energy(
 
     Weight words, event list, membranes (the sweep of the leak), parameters. Neither clock nor leakage.
     """
-    terms = [
-        term
-        for index, layer in enumerate(plan.layers)
-        for term in [*_operation_terms(layer, _means(counts, index), asic), *memory_terms(layer, _means(counts, index), asic)]
-    ]
+    terms = _core_terms(plan, counts, asic)
+    terms += [term for layer in plan.layers for term in macro_terms(layer, _means(counts, layer.index), asic)]
     return Energy(rung, "operations and memory accesses", basis, asic, tuple(terms), draws, seed)
 
 
 def full_energy(
     plan: Plan,
     counts: Counts,
-    fpga: ConstantSet,
-    clock_hz: float,
+    target: Target,
     *,
-    flip_flop_count: int | None = None,
     rung: str = "A2",
     basis: str = "estimated",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Energy:
-    """Return rung A2: the counts of A1 times the constants of an FPGA, with its clock, flip-flops and static power.
-
-    Parameters
-    ----------
-    clock_hz : float
-        The sample takes its cycles over this; static power counts for that time and no longer.
-    flip_flop_count : int or None
-        Flip-flops after synthesis, in the place of the estimate.
-    """
-    terms = [
-        term
-        for index, layer in enumerate(plan.layers)
-        for term in [*_operation_terms(layer, _means(counts, index), fpga), *memory_terms(layer, _means(counts, index), fpga)]
-    ]
-    terms += _always_terms(plan, counts, fpga, clock_hz, flip_flop_count)
-    return Energy(rung, "operations, memory accesses, clock and static power", basis, fpga, tuple(terms), draws, seed)
+    """Return rung A2: the counts of A1 times the constants of an FPGA, with its clock, flip-flops and static power."""
+    terms = [*_core_terms(plan, counts, target.constants), *_target_terms(plan, counts, target)]
+    return Energy(rung, "operations, memory accesses, clock and static power", basis, target.constants, tuple(terms), draws, seed)
 
 
 _PARTS = {"accumulator": "accumulate", "finaliser": "finalise"}
@@ -174,11 +199,9 @@ def activity_energy(
     plan: Plan,
     counts: Counts,
     toggles: Mapping[str, int],
-    fpga: ConstantSet,
-    clock_hz: float,
+    target: Target,
     *,
     aliases: Mapping[str, str] | None = None,
-    flip_flop_count: int | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Energy:
@@ -206,7 +229,6 @@ def activity_energy(
         Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", *filter(None, [net_class]), "toggle"))
         for (layer, kind, net_class), count in sorted(sums.items())
     ]
-    terms += [term for index, layer in enumerate(plan.layers) for term in memory_terms(layer, _means(counts, index), fpga)]
-    terms += _always_terms(plan, counts, fpga, clock_hz, flip_flop_count)
+    terms += _target_terms(plan, counts, target)
     title = "signal toggles of the RTL, memory accesses, clock and static power"
-    return Energy("R2", title, "simulated", fpga, tuple(terms), draws, seed)
+    return Energy("R2", title, "simulated", target.constants, tuple(terms), draws, seed)

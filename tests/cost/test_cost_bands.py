@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from cost_plans import example
 
-from snnhw.cost import Term, full_energy, load_constants, memory_energy, ratio
+from snnhw.cost import Term, full_energy, load_constants, make_target, memory_energy, ratio
 from snnhw.cost.bands import draw, format_energy
 from snnhw.cost.energy import Energy
 
-UP5K, ASIC = load_constants("ice40up5k"), load_constants("asic45")
+UP5K, ASIC, BOARD = load_constants("ice40up5k"), load_constants("asic45"), make_target()
 
 
 @pytest.mark.parametrize("name", ["toggle", "ebr", "static", "clock"])
@@ -34,7 +34,7 @@ def test_draws_depend_on_seed_and_name_only():
 def test_ratio_of_design_points_is_tighter_than_either():
     plan, _, counts = example()
     _, _, busier = example(rate=0.4)
-    one, other = full_energy(plan, counts, UP5K, 12e6), full_energy(plan, busier, UP5K, 12e6)
+    one, other = full_energy(plan, counts, BOARD), full_energy(plan, busier, BOARD)
     quotient = ratio(other, one)
     assert quotient.note == ""
     assert one.band.high / one.band.low > 1.7
@@ -44,7 +44,7 @@ def test_ratio_of_design_points_is_tighter_than_either():
 
 def test_ratio_of_technologies_says_so():
     plan, _, counts = example()
-    quotient = ratio(full_energy(plan, counts, UP5K, 12e6), memory_energy(plan, counts, ASIC))
+    quotient = ratio(full_energy(plan, counts, BOARD), memory_energy(plan, counts, ASIC))
     assert "different hardware: iCE40UP5K (fpga) over 45 nm ASIC (asic) constants" in str(quotient)
 
 

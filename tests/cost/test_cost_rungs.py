@@ -1,6 +1,7 @@
 """Rungs: exact by hand, complete, monotone, and honest about what they rest on."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from cost_plans import example, fewer_bits, random_example, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snnhw.board import load_board
 from snnhw.cost import (
     SIGNALS,
     Counts,
@@ -15,17 +17,18 @@ from snnhw.cost import (
     check_counts,
     full_energy,
     load_constants,
+    make_target,
     memory_energy,
     operation_energy,
 )
-from snnhw.cost.memories import blocks_of
 from snnhw.cost.rungs import classify, finaliser_bits, flip_flops
 from snnhw.errors import CheckFailed
-from snnhw.plan import Memory
+from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.plan import make_plan
 from snnhw.plan.accesses import count_accesses
 from snnhw.plan.cycles import predict_cycles
 
-UP5K, ASIC = load_constants("ice40up5k"), load_constants("asic45")
+ASIC, BOARD = load_constants("asic45"), make_target()
 SEEDS = st.integers(0, 10_000)
 
 
@@ -77,11 +80,21 @@ def test_memory_law_gives_the_published_table():
         assert read / 2 < law < read * 2
 
 
+def wide(inputs=64, outputs=16, lanes=4):
+    """Return a plan of one layer with 4-bit weights and 12-bit states."""
+    weight = np.arange(outputs * inputs).reshape(outputs, inputs) % 16 - 8
+    neuron = Neuron("lif", ("fc",), NeuronSpec(threshold=4, bits=12))
+    nodes = (Input("in", (), (inputs,)), Linear("fc", ("in",), weight, 4), neuron, Readout("out", ("lif",)))
+    return make_plan(Graph("wide", nodes, 3), lanes=lanes)
+
+
 def test_fpga_energy_by_hand():
-    plan = tiny()
-    energy = full_energy(plan, counts_of(plan, weights_read=5, cycles=1000), UP5K, 12e6)
-    kinds = {kind: energy.part(kind=kind).mid_pj for kind in ("weights", "clock", "static", "flip-flops")}
+    plan = wide()
+    energy = full_energy(plan, counts_of(plan, weights_read=5, membranes_write=2, cycles=1000), BOARD)
+    kinds = {kind: energy.part(kind=kind).mid_pj for kind in ("weights", "membranes", "clock", "static", "flip-flops")}
+    # 256 words of 16 bits are one block, and so is a smaller memory.
     assert kinds["weights"] == pytest.approx(5 * 7.0)
+    assert kinds["membranes"] == pytest.approx(2 * 7.0)
     assert kinds["clock"] == pytest.approx(52_000)
     assert kinds["static"] == pytest.approx(0.108e-3 * 1000 / 12e6 * 1e12)
     assert kinds["flip-flops"] == pytest.approx(0.0144 * 1000 * flip_flops(plan.layers[0]))
@@ -90,36 +103,29 @@ def test_fpga_energy_by_hand():
 
 def test_counted_flip_flops_replace_the_estimate():
     plan = tiny()
-    energy = full_energy(plan, counts_of(plan, cycles=10), UP5K, 12e6, flip_flop_count=300)
+    energy = full_energy(plan, counts_of(plan, cycles=10), replace(BOARD, flip_flops=300))
     assert energy.part(kind="flip-flops").mid_pj == pytest.approx(0.0144 * 10 * 300)
 
 
-@pytest.mark.parametrize(
-    ("depth", "width", "columns", "banks"),
-    [
-        (256, 16, 1, 1),
-        (257, 16, 1, 2),
-        (4096, 2, 1, 2),
-        (512, 20, 3, 1),
-        (1568, 10, 5, 1),
-        (10, 12, 1, 1),
-        (2048, 1, 1, 1),
-    ],
-)
-def test_memory_blocks(depth, width, columns, banks):
-    assert blocks_of(Memory("weights", depth, width, "rom"), UP5K)[1:] == (columns, banks)
-
-
 def test_a_read_enables_every_block_and_a_write_one_row_of_them():
-    plan, _, _ = example(inputs=600, hidden=40)
-    layer = plan.layers[0]
-    events = next(memory for memory in layer.memories if memory.role == "events")
-    _, columns, banks = blocks_of(events, UP5K)
-    empty = [dict.fromkeys(SIGNALS, np.array([0])) for _ in plan.layers]
-    for signal, blocks in (("events_read", columns * banks), ("events_write", columns)):
-        counts = Counts.of(plan, [empty[0] | {signal: np.array([1])}, empty[1]], np.array([1]))
-        energy = full_energy(plan, counts, UP5K, 12e6)
-        assert energy.part(kind="events").mid_pj == pytest.approx(7.0 * blocks)
+    # 5000 words of 12 bits are 5 rows of 3 blocks of 1024 words of 4 bits.
+    plan = wide(inputs=2500)
+    for signal, blocks in (("events_read", 15), ("events_write", 3)):
+        energy = full_energy(plan, counts_of(plan, **{signal: 2}), BOARD)
+        assert energy.part(kind="events").mid_pj == pytest.approx(2 * 7.0 * blocks)
+
+
+def test_loaded_weights_lie_in_single_port_blocks():
+    plan = make_plan(wide().graph, lanes=4, load_weights=True)
+    energy = full_energy(plan, counts_of(plan, weights_read=3), BOARD)
+    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 10.0)
+
+
+def test_a_memory_too_small_for_a_block_is_logic():
+    plan = tiny()
+    assert plan.layers[0].memories[0].width == 4
+    energy = full_energy(plan, counts_of(plan, weights_read=3), BOARD)
+    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 4 * 2.0 * 0.25)
 
 
 @settings(max_examples=20)
@@ -130,8 +136,8 @@ def test_energy_is_conserved(seed):
     energies = [
         operation_energy(plan, counts, ASIC, draws=200),
         memory_energy(plan, counts, ASIC, draws=200),
-        full_energy(plan, counts, UP5K, 12e6, draws=200),
-        activity_energy(plan, counts, toggles, UP5K, 12e6, draws=200),
+        full_energy(plan, counts, BOARD, draws=200),
+        activity_energy(plan, counts, toggles, BOARD, draws=200),
     ]
     for energy in energies:
         for parts in (
@@ -178,8 +184,8 @@ def test_same_counts_give_the_same_energy(seed):
     compared = check_counts(plan, counts, copy)
     assert compared == counts.samples * (1 + sum(len(layer) for layer in counts.layers))
     one, other = (
-        full_energy(plan, counts, UP5K, 12e6, draws=50),
-        full_energy(plan, copy, UP5K, 12e6, draws=50, rung="R1", basis="simulated"),
+        full_energy(plan, counts, BOARD, draws=50),
+        full_energy(plan, copy, BOARD, draws=50, rung="R1", basis="simulated"),
     )
     assert other.mid_pj == one.mid_pj
     assert np.array_equal(other.drawn_pj, one.drawn_pj)
@@ -242,7 +248,7 @@ def test_toggles_by_hand():
         "layer0.current": 90,
     }
     aliases = {"layer0.accumulator.shadow_0": "layer0.current", "layer1.finaliser.drive": "gone"}
-    energy = activity_energy(plan, counts, toggles, UP5K, 12e6, aliases=aliases)
+    energy = activity_energy(plan, counts, toggles, BOARD, aliases=aliases)
     per_toggle = 0.92 * 0.25 / counts.samples
 
     def part(layer, kind):
@@ -252,7 +258,7 @@ def test_toggles_by_hand():
     assert part("last", "finalise") == pytest.approx(per_toggle * 30)
     assert part("hidden", "logic") == pytest.approx(per_toggle * 3)
     assert part("", "logic") == pytest.approx(per_toggle * 9)
-    others = full_energy(plan, counts, UP5K, 12e6)
+    others = full_energy(plan, counts, BOARD)
     for kind in ("weights", "events", "membranes", "parameters", "flip-flops", "clock", "static"):
         assert energy.part(kind=kind).mid_pj == others.part(kind=kind).mid_pj
 
@@ -276,20 +282,20 @@ def test_wires_are_classified_by_their_deepest_name(names, expected):
 
 def test_every_joule_names_its_evidence():
     plan, _, counts = example()
-    assumed = str(full_energy(plan, counts, load_constants("ecp5"), 25e6))
+    assumed = str(full_energy(plan, counts, make_target(load_board("ulx3s-85f"))))
     assert re.search(r"ECP5 constants; largest term ASSUMED: static \d+% ASSUMED, \w+.* \d+% \w+, ", assumed)
     known = str(memory_energy(plan, counts, ASIC))
     band = r"^A1 \d\S* \wJ \(\d.* \.\. \d.*\) per sample"
     assert re.search(rf"{band}, estimated counts, 45 nm ASIC constants; largest terms: sram_read_lop \d+% derived", known)
     assert "ASSUMED" not in known
     # Almost nothing but memory accesses, whose energy nobody has published.
-    single = full_energy(tiny(), counts_of(tiny(), weights_read=10_000), UP5K, 12e6)
+    single = full_energy(wide(), counts_of(wide(), weights_read=10_000), BOARD)
     assert single.largest_is_assumed
     assert "largest term ASSUMED: ebr 100% ASSUMED" in str(single)
 
 
 def test_product_has_the_weakest_evidence():
     plan, _, counts = example()
-    energy = activity_energy(plan, counts, {"layer0.accumulator.total_0": 10}, UP5K, 12e6)
+    energy = activity_energy(plan, counts, {"layer0.accumulator.total_0": 10}, BOARD)
     driver = next(driver for driver in energy.drivers if "local_per_routed" in driver.parameters)
     assert driver.provenance == "assumed"
