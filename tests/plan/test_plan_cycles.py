@@ -1,0 +1,106 @@
+"""The schedule on cases small enough to count by hand; the hardware is held to it in tests/rtl_gen."""
+
+import time
+
+import numpy as np
+import pytest
+
+from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.plan import Plan, make_plan
+from snnhw.plan.accesses import count_accesses
+from snnhw.plan.cycles import pause_slots, predict_cycles, write_stage
+
+# From the first transfer: the input register, and from the last tick's slot: finaliser to output, output register, itself.
+BEFORE, PIPELINE, AFTER = 1, 4, 3 + 1 + 1 + 1
+
+
+def chain(sizes: list[int], lanes: list[int], timesteps: int = 1, **fields) -> Plan:
+    """Return the plan of layers whose every weight is 1."""
+    nodes: list = [Input("in", shape=(sizes[0],))]
+    for k, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        nodes += [Linear(f"sum{k}", (nodes[-1].name,), weight=np.ones((outputs, inputs)), weight_bits=2),
+                  Neuron(f"layer{k}", (f"sum{k}",), spec=NeuronSpec(threshold=1, **fields))]
+    graph = Graph("chain", (*nodes, Readout("out", (nodes[-1].name,))), timesteps)
+    return make_plan(graph, lanes={f"layer{k}": count for k, count in enumerate(lanes)})
+
+
+def trains(plan: Plan, *counts: list[int]) -> dict[str, np.ndarray]:
+    """Return the trains of one sample in which, in each timestep, the first so many neurons spike."""
+    names = ["in", *(layer.name for layer in plan.layers)]
+    sizes = [plan.inputs, *(layer.outputs for layer in plan.layers)]
+    return {name: (np.arange(size) < np.array(count)[:, None])[None] for name, size, count in zip(names, sizes, counts, strict=True)}
+
+
+@pytest.mark.parametrize("events", [1, 2, 7])
+@pytest.mark.parametrize(("outputs", "lanes"), [(8, 8), (8, 2), (7, 3)])
+def test_one_timestep_is_a_sum(events, outputs, lanes):
+    plan = chain([7, outputs], [lanes])
+    tiles, rest = -(-outputs // lanes), outputs - (outputs - 1) // lanes * lanes
+    # Tiles follow each other as fast as the events are added, or the neurons of a tile are taken.
+    accumulate = events + (tiles - 1) * max(events, lanes)
+    assert predict_cycles(plan, trains(plan, [events], [0])) == BEFORE + events + 1 + accumulate + PIPELINE + rest + AFTER
+
+
+def test_a_timestep_without_events_takes_one_slot_for_each_tile():
+    plan = chain([7, 4], [1])
+    assert predict_cycles(plan, trains(plan, [0], [0])) == BEFORE + 1 + 1 + 3 + PIPELINE + 1 + AFTER
+
+
+def test_collecting_events_hides_behind_adding_them():
+    plan = chain([9, 4], [2], timesteps=5)
+    one, five = (predict_cycles(plan, trains(plan, [9] * steps, [0] * steps))[0] for steps in (1, 5))
+    assert five - one == 4 * 2 * 9
+
+
+def test_the_finaliser_limits_a_wide_layer_to_its_neurons_and_a_tick():
+    plan = chain([2, 12], [12], timesteps=9)
+    three, nine = (predict_cycles(plan, trains(plan, [1] * steps, [12] * steps))[0] for steps in (3, 9))
+    assert nine - three == 6 * (12 + 1)
+
+
+def test_a_slow_layer_sets_the_pace_of_those_before_it():
+    plan = chain([2, 6, 6], [6, 1], timesteps=9)
+    three, nine = (predict_cycles(plan, trains(plan, [2] * steps, [6] * steps, [0] * steps))[0] for steps in (4, 9))
+    assert nine - three == 5 * 6 * 6
+
+
+@pytest.mark.parametrize(("fields", "stage"), [
+    ({}, 3), ({"decay": Decay("shift", 2)}, 3), ({"decay": Decay("mul", 2, 3)}, 4), ({"reset": "subtract", "reset_amount": 1}, 4),
+    ({"reset": "subtract", "reset_amount": 1, "reset_time": "next", "decay": Decay("mul", 2, 3)}, 5)])
+def test_each_piece_of_arithmetic_has_its_stage(fields, stage):
+    small, large = (chain([2, neurons], [1], **fields).layers[0] for neurons in (1, 9))
+    assert write_stage(small) == write_stage(large) == stage
+    # A neuron is read again no earlier than in the cycle after it was written.
+    assert small.outputs + pause_slots(small) == stage + 1
+    assert pause_slots(large) == 1
+
+
+def test_samples_do_not_disturb_each_other():
+    plan = chain([8, 5, 4], [2, 1], timesteps=4)
+    rng = np.random.default_rng(0)
+    batch = {name: rng.random((6, 4, size)) < 0.4 for name, size in (("in", 8), ("layer0", 5), ("layer1", 4))}
+    alone = [predict_cycles(plan, {name: train[k:k + 1] for name, train in batch.items()})[0] for k in range(6)]
+    assert predict_cycles(plan, batch).tolist() == alone
+
+
+def test_accesses_are_counted_for_each_memory():
+    plan = chain([7, 5], [2], timesteps=3)
+    counts, = count_accesses(plan, trains(plan, [3, 0, 1], [0, 0, 0]))
+    assert {name: int(count[0]) for name, count in counts.items()} == {
+        "events_write": 4, "events_read": 12, "weights_read": 12, "accumulate": 3 * (3 + 1 + 1),
+        "finalise": 15, "membranes_read": 10, "membranes_write": 15}
+
+
+def test_states_that_are_never_cleared_are_read_from_the_second_sample_on():
+    plan = chain([2, 3], [1], timesteps=2, clear="never", bits=8)
+    batch = {"in": np.ones((3, 2, 2), bool), "layer0": np.zeros((3, 2, 3), bool)}
+    assert count_accesses(plan, batch)[0]["membranes_read"].tolist() == [3, 6, 6]
+
+
+def test_ten_thousand_images_are_predicted_in_minutes():
+    plan = chain([784, 128, 10], [16, 1], timesteps=25)
+    rng = np.random.default_rng(0)
+    batch = {name: rng.random((200, 25, size)) < 0.1 for name, size in (("in", 784), ("layer0", 128), ("layer1", 10))}
+    begin = time.process_time()
+    predict_cycles(plan, batch)
+    assert 200 / (time.process_time() - begin) > 200  # samples per second
