@@ -185,7 +185,8 @@ class QuantLeaky(snn.Leaky):
         return self._kept
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": None}
+        # A membrane belongs to a pass, not to the network, and its history cannot be copied.
+        return self.__dict__ | {"_kept": None, "_buffers": self._buffers | {"mem": torch.zeros(0)}}
 
     def _leak(self, v: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
         if self.decay.kind == "one":

@@ -122,7 +122,8 @@ def test_accepts_own_neurons_by_their_behaviour():
 MESSAGES = {
     "fires at the threshold": (
         Lazy(beta=0.5),
-        "layer 'lif' (Lazy): its behaviour matches no neuron that can be reproduced; nearest is 'reset to zero, at once', which leaves its "
+        "layer 'lif' (Lazy): its behaviour matches no neuron that can be reproduced; nearest is 'reset to zero, at once', "
+        "which leaves its "
         "trace in the test 'exactly at the threshold' at step 0: membrane 0 and spike 1 instead of 1 and 0"),
     "graded": (
         snn.Leaky(beta=0.9, graded_spikes_factor=0.5),

@@ -185,7 +185,7 @@ class Functional(Tutorial):
 
 class Membrane(Tutorial):
     def step(self, x, mem1, mem2):
-        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        _, mem1 = self.lif1(self.fc1(x), mem1)
         spk2, mem2 = self.lif2(self.fc2(mem1), mem2)
         return spk2, mem1, mem2
 
@@ -321,14 +321,16 @@ def wrong_size():
 
 
 CHAIN = "nearest supported form is a chain of nn.Linear and snn.Leaky"
-INPUT = ("its input must be the whole of the network's input, one timestep after the other, and is not; the input has shape (5, 2, 12), "
+INPUT = ("its input must be the whole of the network's input, one timestep after the other, and is not; the input has "
+         "shape (5, 2, 12), "
          "the network 5 timesteps")
 REFUSED = {
     Relu: ["layer 'lif1' (Leaky): its input passes through function 'relu' after 'fc1' (Linear, 12 → 7), which has no hardware; "
            "spikes are 0 or 1 already, so leave it out"],
     Skip: ["layer 'fc2' (Linear, 12 → 3): its input passes through function 'add' after 'lif1' (Leaky), which has no hardware; "
            "connect the layers in a chain, without sums of layers"],
-    Functional: ["layer 'lif1' (Leaky): its input passes through function 'linear' after the network's input, which has no hardware; "
+    Functional: ["layer 'lif1' (Leaky): its input passes through function 'linear' after the network's input, which has "
+                 "no hardware; "
                  "nearest supported form is the module nn.Linear"],
     Membrane: ["layer 'fc2' (Linear, 7 → 3): its input must be spikes, not the membrane of 'lif1' (Leaky); "
                "pass the first output of snn.Leaky"],
@@ -336,7 +338,8 @@ REFUSED = {
     Started: ["layer 'lif1' (Leaky): its membrane must be 0 before the first timestep"],
     Lagging: ["layer 'lif2' (Leaky): must be driven by the spikes of the same timestep, not by those of 1 timestep(s) before"],
     Backwards: [f"layer 'fc1' (Linear, 12 → 7): {INPUT}"],
-    Mirrored: ["layer 'fc1' (Linear, 12 → 7): its input must be one whole vector in its own order, and is put together, cut or reordered"],
+    Mirrored: ["layer 'fc1' (Linear, 12 → 7): its input must be one whole vector in its own order, and is put together, "
+               "cut or reordered"],
     Shuffled: ["layer 'lif2' (Leaky): samples of a batch must stay apart and in order"],
     Inplace: ["layer 'fc2' (Linear, 7 → 3): its input must not be changed in place after 'lif1' (Leaky)"],
     Constant: ["layer 'fc1' (Linear, 12 → 7): its input must come from the network's input, and comes from somewhere else"],
@@ -344,13 +347,17 @@ REFUSED = {
     Softmax: ["the network's output passes through function 'softmax' after 'lif2' (Leaky), which has no hardware; "
               "return the spikes of the last layer, stacked or summed over time"],
     ReturnsMembrane: ["the network's output must contain the spikes of its last layer 'lif2' (Leaky)"],
-    NoNeuron: ["layer 'fc2' (Linear, 7 → 3): its input must be spikes, not the output of 'fc1' (Linear, 12 → 7); put snn.Leaky between them",
+    NoNeuron: ["layer 'fc2' (Linear, 7 → 3): its input must be spikes, not the output of 'fc1' (Linear, 12 → 7); put "
+               "snn.Leaky between them",
                "the network must have at least one snn.Leaky between its input and its output"],
-    OpenEnd: ["the network's output must be spikes of layer 'lif1' (Leaky), not 'fc2' (Linear, 7 → 3); put snn.Leaky behind every nn.Linear",
+    OpenEnd: ["the network's output must be spikes of layer 'lif1' (Leaky), not 'fc2' (Linear, 7 → 3); put snn.Leaky "
+              "behind every nn.Linear",
               "the network's output must contain the spikes of its last layer 'lif1' (Leaky)"],
     Broken: ["the forward fails on an input of shape (5, 2, 12): mat1 and mat2 shapes cannot be multiplied (2x7 and 8x3)"],
-    poisoned: ["layer 'fc1' (Linear, 12 → 7): weight must be finite, not nan", "layer 'fc2' (Linear, 7 → 3): bias must be finite, not inf"],
-    hooked: ["layer 'fc1' (Linear, 12 → 7): its output must be weight @ input + bias, and is something else; remove hooks and overrides"],
+    poisoned: ["layer 'fc1' (Linear, 12 → 7): weight must be finite, not nan", "layer 'fc2' (Linear, 7 → 3): bias must be "
+                                                                               "finite, not inf"],
+    hooked: ["layer 'fc1' (Linear, 12 → 7): its output must be weight @ input + bias, and is something else; remove hooks "
+             "and overrides"],
     wrong_size: ["layer 'lif1' (Leaky): threshold must be one value or one for each neuron, not shape (1, 3)"],
 }
 
@@ -380,21 +387,25 @@ def test_collects_everything_that_is_wrong():
         nn.Linear(7, 4), snn.Synaptic(alpha=0.9, beta=0.8, init_hidden=True), nn.ReLU(), nn.Linear(4, 3),
         snn.Leaky(beta=0.9, init_hidden=True, reset_delay=False))
     assert problems(module, (2, 1, 3, 4)) == [
-        "layer '2' (Linear, 24 → 7): its input passes through layer '0' (Conv2d) after the network's input, which has no hardware; "
+        "layer '2' (Linear, 24 → 7): its input passes through layer '0' (Conv2d) after the network's input, which has no "
+        "hardware; "
         "nearest supported form is nn.Linear on a flattened input",
         "layer '4' (Leaky): its input passes through layer '3' (BatchNorm1d) after '2' (Linear, 24 → 7), which has no hardware; "
         "fold it into the weights of the nn.Linear before it",
-        "layer '8' (Linear, 4 → 3): its input passes through layer '6' (Synaptic) after '5' (Linear, 7 → 4), which has no hardware; "
+        "layer '8' (Linear, 4 → 3): its input passes through layer '6' (Synaptic) after '5' (Linear, 7 → 4), which has no "
+        "hardware; "
         "nearest supported form is snn.Leaky",
         "layer '8' (Linear, 4 → 3): its input passes through layer '7' (ReLU) after '5' (Linear, 7 → 4), which has no hardware; "
         "spikes are 0 or 1 already, so leave it out",
-        "layer '9' (Leaky): reset_delay=False with reset 'subtract' must not be used, because snntorch loses spikes when the membrane "
+        "layer '9' (Leaky): reset_delay=False with reset 'subtract' must not be used, because snntorch loses spikes when "
+        "the membrane "
         "stays above the threshold; use reset_delay=True, or reset_mechanism='zero'",
     ]
 
 
 def test_counts_the_timesteps():
     assert problems(Tutorial(), (7, 2, 12)) == [f"layer 'fc1' (Linear, 12 → 7): {INPUT}".replace("(5, 2, 12)", "(7, 2, 12)")]
-    with pytest.raises(NetworkError, match=r"^layer 'lif1' \(Leaky\): must be called once per timestep, that is 9 times or, in a network "
+    with pytest.raises(NetworkError, match=r"^layer 'lif1' \(Leaky\): must be called once per timestep, that is 9 times "
+                                           r"or, in a network "
                                            r"that is called for each timestep, once; not 5 times\nlayer 'lif2' .*$"):
         read_network(Tutorial(), torch.rand(T, 2, 12), timesteps=9)
