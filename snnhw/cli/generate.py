@@ -1,19 +1,32 @@
 """``snnhw generate``: the Verilog of a network, with everything that is needed to check and build it."""
 
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snnhw.cli.options import Board, Debug, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_lanes
+from snnhw.cli.options import Board as BoardOption
+from snnhw.cli.options import Debug, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_lanes
 from snnhw.cli.output import Session, key_values
 from snnhw.cli.runs import open_run
+
+if TYPE_CHECKING:
+    from snnhw.board import Board
+    from snnhw.plan import Plan
 
 __all__ = ["command"]
 
 SHIPPED_SAMPLES = 4
 
 
-def command(run: Run, out: Out, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
+    """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
+    words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers)]
+    words += ["--load-weights"] * (plan.loaded_words > 0) + ([f"--board {board.name}"] if board is not None else [])
+    return " ".join([*words, f"--samples {samples}"])
+
+
+def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
             samples: Annotated[int, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors.")] = SHIPPED_SAMPLES,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -25,15 +38,20 @@ def command(run: Run, out: Out, board: Board = None, lanes: Lanes = None, load_w
     from rtl_gen import generate
     from snnhw.board import load_board
     from snnhw.plan import DEFAULT_LANES, make_plan
-    from snnhw.verify import make_vectors
+    from snnhw.verify.vectors import make_vectors
     chosen = parse_lanes(lanes)
     target = load_board(board) if board is not None else None
     plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights))
     spikes, _ = opened.samples(samples)
     session.progress(f"computing golden vectors of {samples} samples")
     vectors = make_vectors(plan, spikes)
+    extra = {}
+    if target is not None:
+        from snnhw.build.board_files import board_files
+        session.progress(f"writing top and pins for {target}")
+        extra = board_files(plan, target)
     session.progress("generating")
-    generate(plan, out, board=target, vectors=vectors)
+    generate(plan, out, board=target, vectors=vectors, extra_files=extra, command=_line(plan, target, samples))
     files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     results = {
         "folder": str(out), "board": target.name if target is not None else None,

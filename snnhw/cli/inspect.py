@@ -18,14 +18,14 @@ def command(run: Run, lanes: Lanes = None, load_weights: LoadWeights = None, jso
     from snnhw.plan import plan_rows
     text = format_graph(opened.graph)
     plan = opened.plan(parse_lanes(lanes), load_weights)
-    layers = plan_rows(plan)
     memories = [(layer.name, memory.role, memory.depth, memory.width, memory.bits, memory.content)
                 for layer in plan.layers for memory in layer.memories]
-    columns = ("layer", "inputs", "neurons", "lanes", "tiles", "format", "weight_bits", "current", "current_bits", "update_bits",
-               "state", "state_bits")
+    rows = [(layer.name, f"{layer.inputs} → {layer.outputs}", layer.lanes, layer.tiles, layer.weight_bits,
+             f"{layer.current}, {layer.current_bits} bits", f"{layer.update}, {layer.update_bits} bits",
+             f"{layer.state}, {layer.state_bits} bits") for layer in plan.layers]
     session.finish(
-        {"network": opened.graph.name, "timesteps": opened.graph.timesteps, "graph": text.splitlines(), "layers": layers},
-        Text(text),
-        table("Plan", [name.replace("_", " ") for name in columns], [[layer[name] for name in columns] for layer in layers],
-              caption="widths are proven from the actual weights"),
+        {"network": opened.graph.name, "timesteps": opened.graph.timesteps, "graph": text.splitlines(),
+         "layers": plan_rows(plan)}, Text(text),
+        table("Plan", ("layer", "shape", "lanes", "tiles", "weight bits", "current", "new state", "stored state"), rows,
+              caption="ranges and widths are proven from the actual weights"),
         table("Memories", ("layer", "memory", "depth", "width", "bits", "content"), memories), folder=opened.folder)

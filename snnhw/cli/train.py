@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.console import RenderableType
 
 from snnhw.cli.options import Debug, Json, Out, Quiet
 from snnhw.cli.output import Session, key_values, table
@@ -29,7 +29,7 @@ def command(model: ModelFolder, out: Out, json: Json = False, quiet: Quiet = Fal
         layer_table(results["layers"]), folder=out, seed=results["seed"])
 
 
-def layer_table(layers: list[dict[str, Any]]) -> Table:
+def layer_table(layers: list[dict[str, Any]]) -> RenderableType:
     """Return the layers of a trained or lowered network: what the probe found, and what became of it."""
     def span(values: list[int]) -> str:
         return str(values[0]) if values[0] == values[1] else f"{values[0]} .. {values[1]}"

@@ -13,7 +13,7 @@ def test_shows_graph_and_plan(snnhw, run_folder):
     done = snnhw("inspect", run_folder)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("graph 'small', 6 timesteps\n")
-    assert re.search(r"^ *hidden +9 +7 +", done.out, re.MULTILINE)
+    assert re.search(r"^ *hidden +9 → 7 +", done.out, re.MULTILINE)
 
 
 def test_json_is_json_and_the_record(snnhw, run_folder):
