@@ -48,8 +48,9 @@ fuzz: install icarus
 prove: install
 	$(bin)/pytest -n $(jobs) -m slow -k prove
 
+# All 10,000 test images through the RTL, and place and route for an ECP5-25; needs the data set, see models/mnist.
 mnist: install
-	$(bin)/python benchmarks/mnist.py
+	$(bin)/python scripts/demo.py --model models/mnist --board orangecrab-25f --samples 4 --out build/mnist
 
 bench: install
 	$(bin)/python benchmarks/startup.py

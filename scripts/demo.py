@@ -1,8 +1,9 @@
-"""One network from its checkpoint to verified Verilog, a bitstream and its energy: ``make demo``.
+"""One network from its checkpoint to verified Verilog, a bitstream and its energy: ``make demo``, ``make mnist``.
 
-Runs the commands that a user would type, in build/demo, and ends with one summary read from their records.
+Runs the commands that a user would type, in a folder below build/, and ends with one summary read from their records.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -11,10 +12,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN = Path("build/demo")
-HARDWARE = RUN / "hw"
-BOARD = "icebreaker"
-COSIMULATED = 50
 
 
 def command(*arguments: object) -> None:
@@ -27,19 +24,19 @@ def command(*arguments: object) -> None:
         raise SystemExit(done.returncode)
 
 
-def results(name: str) -> dict:
+def results(run: Path, name: str) -> dict:
     """Return what a command recorded."""
-    return json.loads((ROOT / RUN / f"{name}.json").read_text())["results"]
+    return json.loads((ROOT / run / f"{name}.json").read_text())["results"]
 
 
-def summary(verified: dict[str, dict], seconds: float) -> list[tuple[str, str]]:
+def summary(run: Path, seconds: float) -> list[tuple[str, str]]:
     """Return the lines of the summary: what is shown, and its value."""
-    lower, estimate, built = results("lower"), results("estimate"), results("build")
+    lower, estimate, verified, built = (results(run, name) for name in ("lower", "estimate", "verify", "build"))
     accuracy, cycles = lower["accuracy"], estimate["cycles"]["mean"]
     clock_mhz = built["clock_mhz"]
     lines = [("accuracy", ", ".join(f"{name} {accuracy[name]:.2%}" for name in ("float", "quantized", "integer"))
               + f"; {lower['test_samples']} test samples")]
-    for simulator, found in verified.items():
+    for simulator, found in verified["simulators"].items():
         different = sum(value for name, value in found.items() if name.endswith("_mismatches"))
         lines.append((f"RTL, {simulator}", f"{different} mismatches in {found['spike_words']:,} spike and "
                                            f"{found['membrane_words']:,} membrane words of {found['samples']} samples"))
@@ -50,34 +47,34 @@ def summary(verified: dict[str, dict], seconds: float) -> list[tuple[str, str]]:
         ("speed", f"{built['median_mhz']} MHz reached, {clock_mhz:g} MHz needed; {cycles:,.0f} cycles and "
                   f"{cycles / clock_mhz:,.0f} µs per sample"),
         ("bitstream", str(Path(built["folder"]) / built["bitstream"])),
-        ("report", str(RUN / "report.html")),
+        ("report", str(run / "report.html")),
         ("time", f"{seconds:.0f} s"),
     ]
     return lines
 
 
 def main() -> None:
-    """Run the demo."""
-    started = time.monotonic()
-    shutil.rmtree(ROOT / RUN, ignore_errors=True)
+    """Run the session."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="models/digits", help="model folder with a checkpoint (default: models/digits)")
+    parser.add_argument("--board", default="icebreaker", help="board to build for (default: icebreaker)")
+    parser.add_argument("--samples", type=int, default=50, help="samples to co-simulate with cocotb (default: 50)")
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="run folder, emptied first (default: build/demo)")
+    options = parser.parse_args()
+    started, run, hardware = time.monotonic(), options.out, options.out / "hw"
+    shutil.rmtree(ROOT / run, ignore_errors=True)
     command("doctor")
-    command("lower", "models/digits", "--out", RUN)
-    command("inspect", RUN)
-    command("estimate", RUN, "--board", BOARD)
-    command("generate", RUN, "--board", BOARD, "--samples", COSIMULATED, "--out", HARDWARE)
-    verified = {}
-    for simulator in ("icarus", "verilator", "native"):
-        if simulator == "icarus" and shutil.which("iverilog") is None:
-            print("\nIcarus Verilog is not installed: its co-simulation is left out")
-            continue
-        command("verify", HARDWARE, "--simulator", simulator)
-        verified[simulator] = results("verify")
-    command("build", HARDWARE)
-    command("energy", RUN)
-    command("report", RUN)
-    lines = summary(verified, time.monotonic() - started)
+    command("lower", options.model, "--out", run)
+    command("inspect", run)
+    command("estimate", run, "--board", options.board)
+    command("generate", run, "--board", options.board, "--samples", options.samples, "--out", hardware)
+    command("verify", hardware)
+    command("build", hardware)
+    command("energy", run)
+    command("report", run)
+    lines = summary(run, time.monotonic() - started)
     width = max(len(name) for name, _ in lines)
-    print("\nmodels/digits on the iCEBreaker")
+    print(f"\n{options.model} on {results(run, 'build')['device']}")
     for name, value in lines:
         print(f"  {name:<{width}}  {value}")
 
