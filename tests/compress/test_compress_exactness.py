@@ -55,10 +55,11 @@ def random_case(seed, reset, bits, scale, granularity):
     torch.manual_seed(seed)
     sizes = [int(size) for size in rng.integers(1, 24, size=int(rng.integers(2, 5)))]
     module = Chain(sizes, neuron, bias=bool(rng.integers(2)), gain=float(rng.choice([1.5, 3.0])))
+    state_bits = int(rng.choice([14, 16, 24]))
     config = QuantConfig(weight_bits=bits, scale=scale, granularity=granularity, decay="auto" if decay == "one" else decay,
-                         state_bits=int(rng.choice([14, 16, 24])), decay_bits=int(rng.integers(4, 10)),
+                         state_bits=state_bits, decay_bits=int(rng.integers(4, 10)),
                          frac=int(rng.integers(0, 4)) if rng.integers(2) else "auto",
-                         overflow=str(rng.choice(["saturate", "exact"])))
+                         overflow="exact" if state_bits == 24 and rng.integers(2) else "saturate")
     return module, sizes, config, random_spikes(rng, 3, T, sizes[0], rate=float(rng.choice([0.2, 0.6, 1.0])))
 
 
