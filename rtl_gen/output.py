@@ -78,7 +78,8 @@ def _manifest(plan: Plan, board: Board | None, files: Mapping[str, bytes], comma
         "board": board.name if board is not None else None,
         "top": TOP,
         "plan": {"lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": plan.loaded_words > 0},
-        "files": {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in sorted(files.items())},
+        "files": {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                  for name, content in sorted(files.items())},
     }
 
 

@@ -19,7 +19,8 @@ TOP = "snnhw_top"
 # Enables and synchronous resets become `if` (opt_dff), what they leave undefined becomes 0, so nothing simulates as X.
 _SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc", "pmuxtree", "opt_clean", "opt_dff", "opt_expr",
            "setundef -zero", "memory_collect", "opt_clean -purge", f"write_verilog -noattr -extmem {TOP}.v")
-_INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
+_INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?"
+                      r"    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
 _MODULE = re.compile(r"^module (\w+)|\$readmemb\(\"(.+)\", (\w+)\)", re.MULTILINE)
 
 

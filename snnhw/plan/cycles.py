@@ -65,7 +65,7 @@ class _HaltingClock:
         self._halted = [*self._halted[1:], self._halted[-1]]
 
     def halt(self, tick: np.ndarray, until: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
-        """Halt before a tick until a cycle, for the samples `where` it is the halt that is expected; return the cycle of the tick."""
+        """Halt before a tick until a cycle, for the samples `where` this is the expected halt; return the cycle of the tick."""
         cycle = np.maximum(self.cycle(tick), until)
         self._ticks[-1] = np.where(where, tick, self._ticks[-1])
         self._halted[-1] = np.where(where, cycle - tick, self._halted[-1])

@@ -1,6 +1,7 @@
 """The schedule on cases small enough to count by hand; the hardware is held to it in tests/rtl_gen."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ BEFORE, PIPELINE, AFTER = 1, 4, 3 + 1 + 1 + 1
 def chain(sizes: list[int], lanes: list[int], timesteps: int = 1, **fields) -> Plan:
     """Return the plan of layers whose every weight is 1."""
     nodes: list = [Input("in", shape=(sizes[0],))]
-    for k, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (inputs, outputs) in enumerate(pairwise(sizes)):
         nodes += [Linear(f"sum{k}", (nodes[-1].name,), weight=np.ones((outputs, inputs)), weight_bits=2),
                   Neuron(f"layer{k}", (f"sum{k}",), spec=NeuronSpec(threshold=1, **fields))]
     graph = Graph("chain", (*nodes, Readout("out", (nodes[-1].name,))), timesteps)
@@ -28,7 +29,8 @@ def trains(plan: Plan, *counts: list[int]) -> dict[str, np.ndarray]:
     """Return the trains of one sample in which, in each timestep, the first so many neurons spike."""
     names = ["in", *(layer.name for layer in plan.layers)]
     sizes = [plan.inputs, *(layer.outputs for layer in plan.layers)]
-    return {name: (np.arange(size) < np.array(count)[:, None])[None] for name, size, count in zip(names, sizes, counts, strict=True)}
+    return {name: (np.arange(size) < np.array(count)[:, None])[None]
+            for name, size, count in zip(names, sizes, counts, strict=True)}
 
 
 @pytest.mark.parametrize("events", [1, 2, 7])

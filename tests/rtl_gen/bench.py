@@ -25,7 +25,8 @@ class Run:
     accesses: list[dict[str, np.ndarray]]
 
 
-def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None = None, isolated: bool = True, reset_before: bool = False) -> Run:
+def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None = None, isolated: bool = True,
+             reset_before: bool = False) -> Run:
     """Run spike trains, bool (samples, timesteps, inputs), through the accelerator.
 
     With `rng` the source pauses, the sink stalls and events come in random order. `isolated` waits for a sample's
@@ -127,7 +128,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
             await ctx.tick()
             if done == samples:
                 return
-        raise AssertionError(f"the sample must end within {limit} cycles; {done} of {samples} did, {position} of {len(beats)} beats went in")
+        raise AssertionError(f"{done} of {samples} samples ended within {limit} cycles, {position} of {len(beats)} beats went in")
 
     sim = Simulator(m)
     sim.add_clock(1e-6)

@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The hardware against the reference, and against its own schedule."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from bench import simulate
@@ -30,9 +32,9 @@ def check(plan: Plan, trains: np.ndarray, *, undisturbed: bool = True, **timing)
     return trace
 
 
-def one_layer(weight: list[list[int]], spec: NeuronSpec, timesteps: int = 4, bits: int = 4, lanes: int = 16, load: bool = False) -> Plan:
+def one_layer(weight: list[list[int]], spec: NeuronSpec, timesteps: int = 4, bits: int = 4) -> Plan:
     weights = np.array(weight)
-    return make_plan(chain([weights.shape[1], weights.shape[0]], [weights], [bits], [spec], timesteps), lanes=lanes, load_weights=load)
+    return make_plan(chain([weights.shape[1], weights.shape[0]], [weights], [bits], [spec], timesteps))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -97,7 +99,7 @@ def test_a_slow_second_layer_holds_up_the_first():
     rng = np.random.default_rng(0)
     spec = NeuronSpec(threshold=4)
     sizes, lanes = [3, 20, 9, 20], {"neurons 0": 20, "neurons 1": 1, "neurons 2": 1}
-    weights = [rng.integers(-2, 8, (outputs, inputs)) for inputs, outputs in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.integers(-2, 8, (outputs, inputs)) for inputs, outputs in pairwise(sizes)]
     plan = make_plan(chain(sizes, weights, [4] * 3, [spec] * 3, 8), lanes=lanes)
     trains = rng.random((4, 8, 3)) < 0.7
     trace = check(plan, trains)
