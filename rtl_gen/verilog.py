@@ -21,6 +21,7 @@ _SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc", "pmux
            "setundef -zero", "memory_collect", "opt_clean -purge", f"write_verilog -noattr -extmem {TOP}.v")
 _INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?"
                       r"    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
+_ARRAY = re.compile(r"^(?=  reg .*\] (\w+) \[\d+:0\];$)", re.MULTILINE)
 _MODULE = re.compile(r"^module (\w+)|\$readmemb\(\"(.+)\", (\w+)\)", re.MULTILINE)
 
 
@@ -80,6 +81,8 @@ def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
 
         # The first line names the build of Yosys, which is the manifest's business.
         body = _MODULE.sub(rename, text.partition("\n")[2])
+        # Says in Yosys' words what the header says in ours; without it, block RAM of some families gets bypass logic.
+        body = _ARRAY.sub(lambda match: "  (* no_rw_check *)\n" if match[1] in _written(plan) else "", body)
         return {f"{TOP}.v": (_header(plan) + body).encode()} | dict(sorted(files.items()))
 
 
@@ -90,6 +93,7 @@ def _header(plan: Plan) -> str:
              f"  lanes        {', '.join(str(layer.lanes) for layer in plan.layers)}",
              f"  weight bits  {', '.join(str(layer.weight_bits) for layer in plan.layers)}",
              f"  state bits   {', '.join(str(layer.state_bits) for layer in plan.layers)}", "",
+             "No memory is read at an address while that is written.",
              "Clock aclk; synchronous reset aresetn, active low. Streams are AXI4-Stream:",
              "  TLAST = 0: a spike of neuron TDATA. TLAST = 1: end of the timestep, with TUSER = 1 of the sample."]
     if plan.loaded_words:

@@ -176,6 +176,11 @@ def test_plain_verilog_simulates_without_any_unknown(standard, tmp_path):
     assert printed == expected
 
 
+def test_written_memories_are_marked_as_never_read_while_written(output):
+    text = (output / "rtl" / f"{TOP}.v").read_text()
+    assert re.findall(r"\(\* no_rw_check \*\)\n  reg .*\] (\w+) \[", text) == ["events", "membranes"] * 2
+
+
 def test_written_memories_have_no_initial_contents():
     text = to_rtlil(small_plan(load_weights=True))
     initialised = re.findall(r'cell \$meminit_v2 .*\n    parameter \\MEMID "\\\\(\w+)"', text)
