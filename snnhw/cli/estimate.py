@@ -9,7 +9,10 @@ __all__ = ["command"]
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None, samples: Samples = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Predict cycles, area and energy from the plan, without torch, synthesis or simulation."""
+    """Predict cycles, area and energy from the plan, without torch, synthesis or simulation.
+
+    Exits with 1 when the network surely needs more than the board has.
+    """
     session = Session("estimate", json=json, quiet=quiet)
     opened = open_run(run)
     from snnhw.board import load_board
@@ -24,7 +27,8 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     session.progress("counting cycles and accesses")
     results = estimate(plan, trace.spikes, board=target)
     area = estimate_area(plan, target)
-    results["area"] = area.as_dict()
+    problems = area.problems(f"network {opened.graph.name!r}", weights_loaded=plan.loaded_words > 0)
+    results |= {"area": area.as_dict(), "ok": not problems, "problem": "; ".join(problems) or None}
     cycles, micros = results["cycles"], results["microseconds"]
     session.finish(
         results,

