@@ -1,5 +1,6 @@
 """Top of a bitstream: the core behind a serial line."""
 
+import re
 from typing import Protocol
 
 from amaranth.back import rtlil
@@ -17,6 +18,7 @@ __all__ = ["BoardTop", "CorePorts", "board_format", "board_top_rtlil"]
 
 CORE_NAME = "snnhw_top"
 BOARD_NAME = "snnhw_board"
+_MODULE = re.compile(rf"\\{BOARD_NAME}((?:\.\w+)+)")
 # Lattice: block RAM of iCE40 reads wrong for a few microseconds after configuration, so nothing starts before 16.
 START_UP_S = 16e-6
 LIGHT_S = 0.05
@@ -153,11 +155,15 @@ class BoardTop(wiring.Component):
 
 
 def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool) -> str:
-    """Return the RTLIL of the module ``snnhw_board``, with ports ``clk, uart_rx, uart_tx, led`` and the core as an instance."""
+    """Return the RTLIL of the module ``snnhw_board``, with ports ``clk, uart_rx, uart_tx, led`` and the core as an instance.
+
+    Modules are named after their place, ``snnhw_board_board_receiver``.
+    """
     top = BoardTop(form, clock_hz=board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted)
     m = Module()
     # Registers start with the bitstream, so the board's logic needs no reset.
     m.domains.sync = sync = ClockDomain(reset_less=True)
     m.submodules.board = top
     ports = [sync.clk, top.uart_rx, top.uart_tx, top.led]
-    return rtlil.convert(m, name=BOARD_NAME, ports=ports, emit_src=False)
+    text = rtlil.convert(m, name=BOARD_NAME, ports=ports, emit_src=False)
+    return _MODULE.sub(lambda match: f"\\{BOARD_NAME}{match[1].replace('.', '_')}", text)

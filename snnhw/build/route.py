@@ -11,7 +11,7 @@ from snnhw.build.family import FAMILIES
 from snnhw.errors import BoardError
 from snnhw.tools import ToolFailed, find_program, run_program
 
-__all__ = ["Route", "pack_bitstream", "place_and_route"]
+__all__ = ["Route", "pack_bitstream", "pack_cells", "place_and_route"]
 
 INSTALL = "pip install 'snnhw[synth]'"
 _FULL = re.compile(r"unable to (find|place|fit)|no more|not enough|too many|overutili|exceed|failed to place|no bels|"
@@ -93,6 +93,19 @@ def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, co
     used = {resource: sum(reported[kind]["used"] for kind in kinds if kind in reported)
             for resource, kinds in family.reported.items()}
     return Route(seed, min(clocks.values()), used, reported, folder / routed, command)
+
+
+def pack_cells(netlist: Path, board: Board, constraints: Path) -> dict[str, int]:
+    """Return the resources of a netlist once its cells are packed together, without placing them.
+
+    On Gowin the router adds and removes cells later, so the numbers are not those of the placed design.
+    """
+    family = FAMILIES[board.family]
+    command = [family.place, *family.place_options(board), "--json", netlist.name, *_fill(family.constraints, constraints.name),
+               "--pack-only"]
+    log = run_program([find_program(command[0], INSTALL), *command[1:]], netlist.parent)
+    counts = {kind: int(number) for kind, number in re.findall(r"^Info:\s+(\w+):\s*(\d+)/\s*\d+\s+\d+%", log, re.MULTILINE)}
+    return {resource: sum(counts.get(kind, 0) for kind in kinds) for resource, kinds in family.reported.items()}
 
 
 def pack_bitstream(route: Route, board: Board, name: str) -> tuple[Path, list[str]]:

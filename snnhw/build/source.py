@@ -7,6 +7,7 @@ from typing import Any
 
 from rtl_gen import TOP, to_rtlil
 from rtl_gen.board_top import board_format
+from rtl_gen.verilog import format_verilog
 from snnhw.board.link import Format
 from snnhw.errors import FileError, NetworkError, UsageError
 from snnhw.files import read_bytes, read_json
@@ -16,6 +17,9 @@ from snnhw.plan import Plan, make_plan
 __all__ = ["Source", "read_source"]
 
 MAX_VERILOG_BYTES = 256 << 20
+# No word of a memory is ever read and written in the same cycle. RTLIL says so, Verilog cannot.
+READ_VERILOG = (f"read_verilog -sv {TOP}.v",
+                *(f"setattr -set no_rw_check 1 */m:{role}" for role in ("events", "membranes", "weights")))
 
 
 @dataclass(frozen=True)
@@ -59,18 +63,21 @@ def _plan_of(folder: Path) -> Plan:
         raise FileError(f"manifest {str(folder / 'manifest.json')!r} does not belong to the graph beside it: {error}") from None
 
 
-def read_source(design: Plan | Path) -> Source:
+def read_source(design: Plan | Path, *, verilog: bool = False) -> Source:
     """Return the core of a plan, or of a folder that ``snnhw generate`` wrote.
 
-    From a folder it is the Verilog in it that is built, the one that was verified, not a new one.
+    From a folder it is the Verilog in it that is built, the one that was verified, not a new one. A plan is
+    read without that detour, unless `verilog` asks for it.
     """
     if isinstance(design, Plan):
-        return Source(design, {"core.il": to_rtlil(design).encode()}, ("read_rtlil core.il",))
+        if not verilog:
+            return Source(design, {"core.il": to_rtlil(design).encode()}, ("read_rtlil core.il",))
+        return Source(design, format_verilog(design), READ_VERILOG)
     folder = Path(design)
     plan = _plan_of(folder)
-    verilog = next((path for path in (folder / "rtl" / f"{TOP}.v", folder / f"{TOP}.v") if path.is_file()), None)
-    if verilog is None:
+    top = next((path for path in (folder / "rtl" / f"{TOP}.v", folder / f"{TOP}.v") if path.is_file()), None)
+    if top is None:
         raise FileError(f"output folder {str(folder)!r} must hold {TOP}.v, and does not")
-    memories = sorted(path for path in verilog.parent.iterdir() if path.suffix == ".mem")
-    files = {path.name: read_bytes(path, "Verilog file", MAX_VERILOG_BYTES) for path in (verilog, *memories)}
-    return Source(plan, files, (f"read_verilog -sv {verilog.name}",))
+    memories = sorted(path for path in top.parent.iterdir() if path.suffix == ".mem")
+    files = {path.name: read_bytes(path, "Verilog file", MAX_VERILOG_BYTES) for path in (top, *memories)}
+    return Source(plan, files, READ_VERILOG)

@@ -6,14 +6,14 @@ logic. This module computes the same costs from the same descriptions (Yosys 0.7
 
     rows    = ceil(D / d)
     blocks  = ceil(rows * ceil(W / byte) * byte / w)      bits of different rows share a block
-    cost    = block cost * blocks + ((rows - 1) * W + rows) / 2 + 2 * emulation
+    cost    = block cost * blocks + ((rows - 1) * W + rows) / 2 + 2
 
-where the muxes between rows are the second term, a memory that is never written needs no byte enables (``byte`` is 1) and no
-row decoder, and emulation is 7 where a read during a write has to be sorted out, 1 otherwise.
+where the muxes between rows are the second term, and a memory that is never written needs no byte enables (``byte`` is 1) and no
+row decoder. No core reads and writes a word in the same cycle, so nothing has to be emulated around the RAM.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snnhw.board import Board
 from snnhw.plan.plan import LayerPlan, Memory, Plan
@@ -100,8 +100,7 @@ def _cheapest(memory: Memory, kinds: tuple[_Kind, ...], layer: int) -> tuple[flo
                 blocks = -(-rows * -(-width // byte) // (block_width // byte))
             price = kind.cost * (rows * width / block_width if kind.scaled else blocks)
             mux = (rows - 1) * width
-            read_during_write = written and kind.resource == "block_ram"
-            cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2 * (7 if read_during_write else 1)
+            cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2
             if cost < best[0]:
                 best = cost, RamUse(layer, memory, kind.resource, blocks, mux)
     return best
@@ -140,6 +139,9 @@ def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
         for memory in layer.memories:
             if memory.role == "weights" and layer.index in chosen:
                 uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
-            else:
-                uses.append(_cheapest(memory, _KINDS[board.family], layer.index)[1])
+                continue
+            # Bits of a state word that only ever repeat its sign are not stored.
+            stored = replace(memory, width=min(memory.width, layer.state.bits)) if memory.role == "membranes" else memory
+            use = _cheapest(stored, _KINDS[board.family], layer.index)[1]
+            uses.append(replace(use, memory=memory, mux_bits=use.mux_bits // stored.width * memory.width))
     return tuple(uses)
