@@ -1,0 +1,68 @@
+"""Memory rules against counts of Yosys 0.70, and what goes to single-port RAM."""
+
+import numpy as np
+import pytest
+
+from snnhw.board import load_board
+from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.plan import Plan, make_plan
+from snnhw.plan.ram import map_memories, single_port_layers
+
+
+def chain(sizes: list[int], lanes: int, *, weight_bits: int = 4, state_bits: int = 16, load: bool = False) -> Plan:
+    """Return a plan whose states reach every bit of their words."""
+    nodes: list = [Input("input", (), (sizes[0],))]
+    for index in range(1, len(sizes)):
+        weight = np.full((sizes[index], sizes[index - 1]), (1 << (weight_bits - 1)) - 1)
+        weight[:, ::2] *= -1
+        nodes.append(Linear(f"sum {index}", (nodes[-1].name,), weight, weight_bits))
+        nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,), NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits)))
+    names = {f"neurons {index}": lanes for index in range(1, len(sizes))}
+    return make_plan(Graph("chain", (*nodes, Readout("readout", (nodes[-1].name,))), 1000), lanes=names, load_weights=load)
+
+
+def uses(plan: Plan, board: str) -> dict[tuple[int, str], tuple[str, int]]:
+    return {(use.layer, use.memory.role): (use.resource, use.blocks) for use in map_memories(plan, load_board(board))}
+
+
+@pytest.mark.parametrize(("board", "expected"), [
+    ("icebreaker", {"weights": ("block_ram", 104), "events": ("block_ram", 5), "membranes": ("block_ram", 1)}),
+    ("orangecrab-25f", {"weights": ("block_ram", 25), "events": ("block_ram", 2), "membranes": ("block_ram", 1)}),
+])
+def test_a_784_128_core_takes_the_blocks_that_yosys_takes(board, expected):
+    got = uses(chain([784, 128], 16), board)
+    assert {role: got[0, role] for role in expected} == expected
+
+
+@pytest.mark.parametrize(("board", "expected"), [
+    ("icebreaker", [("block_ram", 6), ("block_ram", 1), ("block_ram", 1), ("block_ram", 1), ("block_ram", 1), ("block_ram", 1),
+                    ("logic", 0), ("block_ram", 1), ("block_ram", 1)]),
+    ("tang-nano-9k", [("block_ram", 2), ("block_ram", 1), ("lut_ram", 16), ("block_ram", 1), ("lut_ram", 14), ("lut_ram", 8),
+                      ("logic", 0), ("lut_ram", 6), ("lut_ram", 4)]),
+])
+def test_small_memories_go_where_they_are_cheapest(board, expected):
+    plan = chain([100, 50, 20, 10], 8)
+    plan = make_plan(plan.graph, lanes={"neurons 1": 8, "neurons 2": 2, "neurons 3": 1})
+    got = uses(plan, board)
+    roles = [(layer, role) for layer in range(3) for role in ("weights", "events", "membranes")]
+    assert [got[key] for key in roles] == expected
+
+
+def test_loaded_weights_go_to_single_port_ram_as_long_as_it_lasts():
+    board = load_board("icebreaker")
+    plan = chain([784, 128, 10], 16, load=True)
+    assert single_port_layers(plan, board) == (0,)
+    got = uses(plan, "icebreaker")
+    assert got[0, "weights"] == ("single_port_ram", 4)
+    assert got[1, "weights"][0] == "block_ram"
+    assert single_port_layers(chain([784, 128, 10], 16), board) == ()
+    assert single_port_layers(plan, load_board("ice40-hx8k")) == ()
+    assert single_port_layers(chain([784, 128], 32, load=True), board) == ()  # 128 bits wide: eight blocks
+
+
+def test_bits_that_repeat_a_sign_are_not_stored():
+    quiet = Neuron("neurons", ("sum",), NeuronSpec(threshold=1, bits=30))
+    nodes = (Input("input", (), (3,)), Linear("sum", ("input",), np.ones((300, 3), int), 2), quiet, Readout("readout", ("neurons",)))
+    plan = make_plan(Graph("quiet", nodes, 1), lanes=1)
+    assert plan.layers[0].state.bits <= 8
+    assert uses(plan, "icebreaker")[0, "membranes"] == ("block_ram", 1)
