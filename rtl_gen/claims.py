@@ -102,6 +102,7 @@ class EventBufferClaim(Claim):
             "ends_the_step_after_all_tiles": ~now | (slot.step_end == (slot.tile_end & (tile == tiles - 1))),
             "knows_the_end_of_the_sample": ~now | (slot.sample_end == sample_end),
             "invents_nothing": ~slot.valid | (steps != 0),
+            "ends_nothing_without_a_slot": slot.valid | ~(slot.tile_end | slot.step_end),
             "leaves_no_gap": ~due | slot.valid,
             "holds_while_told": ~held | ((Value.cast(slot) == was_slot) & (block.address == was_address)),
             "takes_the_next_step": (steps > 1) | block.i.ready,

@@ -78,7 +78,7 @@ def decide(claim: wiring.Component, *, written: Collection[str] = (), limit_s: i
         (folder / "claim.il").write_text(relax_memories(text, written) if written else text)
         run_yosys(_TO_AIGER, folder)
         started = time.perf_counter()
-        log = run_program([yosys_abc(), "-c", f"read_aiger claim.aig; fold; pdr -T {limit_s}"], folder)
+        log = run_program([yosys_abc(), "-c", f"read_aiger claim.aig; fold; strash; scorr; dc2; pdr -T {limit_s}"], folder)
         seconds = time.perf_counter() - started
     refuted = re.search(r"^Output \d+ of miter .* was asserted in frame (\d+)\.", log, re.MULTILINE)
     if refuted:
