@@ -41,37 +41,46 @@ def has_zlib() -> bool:
         return subprocess.run(["g++", "-fsyntax-only", str(source)], capture_output=True, check=False).returncode == 0
 
 
-def find_verilog() -> Path:
-    """Return the top Verilog file: in the folder ``rtl`` beside this one, or beside this folder."""
-    for candidate in (HERE.parent / "rtl" / f"{TOP}.v", HERE.parent / f"{TOP}.v", HERE / f"{TOP}.v"):
-        if candidate.is_file():
-            return candidate
-    raise SystemExit(missing(f"{TOP}.v is neither in {HERE.parent / 'rtl'} nor in {HERE.parent}"))
-
-
 def simulate(options: argparse.Namespace, build: Path) -> tuple[int, int]:
     """Compile and run; return the number of tests and of failures."""
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
-    verilog = find_verilog()
+    verilog = options.rtl.resolve() / f"{TOP}.v"
     build.mkdir(parents=True, exist_ok=True)
     # $readmemb looks for its files in the simulator's working directory.
-    for path in verilog.parent.iterdir():
-        if path.is_file() and path.suffix not in (".v", ".sv"):
-            shutil.copy(path, build / path.name)
+    for path in verilog.parent.glob("*.mem"):
+        shutil.copy(path, build / path.name)
     # The bench, not the model, takes the time: an optimized model would be compiled longer than it runs.
     build_args = {"icarus": ["-g2012"], "verilator": ["-Wno-fatal", "-O3", "-CFLAGS", "-O0"]}[options.simulator]
     if options.waves and options.simulator == "verilator":
         build_args += ["--trace-fst"]
     runner = get_runner(options.simulator)
-    runner.build(sources=[verilog], hdl_toplevel=TOP, build_dir=build, always=True, waves=options.waves, build_args=build_args,
-                 timescale=("1ns", "1ps"))
-    environment = {"SNNHW_VECTORS": str(options.vectors.resolve()), "SNNHW_RESULTS": str(build / "bench.json"),
-                   "SNNHW_SAMPLES": str(options.samples or ""), "SNNHW_SEED": str(options.seed)}
+    runner.build(
+        sources=[verilog],
+        hdl_toplevel=TOP,
+        build_dir=build,
+        always=True,
+        waves=options.waves,
+        build_args=build_args,
+        timescale=("1ns", "1ps"),
+    )
+    environment = {
+        "SNNHW_VECTORS": str(options.vectors.resolve()),
+        "SNNHW_RESULTS": str(build / "bench.json"),
+        "SNNHW_SAMPLES": str(options.samples or ""),
+        "SNNHW_SEED": str(options.seed),
+    }
     (build / "bench.json").unlink(missing_ok=True)
-    results = runner.test(hdl_toplevel=TOP, test_module="test_snnhw", build_dir=build, test_dir=build, extra_env=environment,
-                          waves=options.waves, test_args=["--trace-file", f"{TOP}.fst"] if options.waves and options.simulator == "verilator" else [])
+    results = runner.test(
+        hdl_toplevel=TOP,
+        test_module="test_snnhw",
+        build_dir=build,
+        test_dir=build,
+        extra_env=environment,
+        waves=options.waves,
+        test_args=["--trace-file", f"{TOP}.fst"] if options.waves and options.simulator == "verilator" else [],
+    )
     return get_results(results)
 
 
@@ -82,6 +91,9 @@ def main() -> int:
     parser.add_argument("--waves", action="store_true", help="write all signals to an FST file in the build folder")
     parser.add_argument("--seed", type=int, default=0, help="seed of stalls, event order and reset (default: 0)")
     parser.add_argument("--vectors", type=Path, default=HERE / "vectors.json", help="golden vectors (default: beside this file)")
+    parser.add_argument(
+        "--rtl", type=Path, default=HERE.parent / "rtl", help="folder of the Verilog (default: rtl beside this one)"
+    )
     parser.add_argument("--build", type=Path, help="build folder (default: build/<simulator> beside this file)")
     options = parser.parse_args()
     if options.samples is not None and options.samples < 1:
@@ -96,19 +108,23 @@ def main() -> int:
     if shutil.which({"icarus": "iverilog", "verilator": "verilator"}[options.simulator]) is None:
         return missing(f"{options.simulator} is not installed, install it with: {INSTALL[options.simulator]}")
     if options.waves and options.simulator == "verilator" and not has_zlib():
-        return missing("waves of Verilator need the zlib header, install it with: apt-get install zlib1g-dev; or use --simulator icarus")
-    if not options.vectors.is_file():
-        return missing(f"golden vectors {options.vectors} do not exist")
+        return missing(
+            "waves of Verilator need the zlib header, install it with: apt-get install zlib1g-dev; or use --simulator icarus"
+        )
+    for path in (options.vectors, options.rtl / f"{TOP}.v"):
+        if not path.is_file():
+            parser.error(f"{path} does not exist")
 
     build = (options.build or HERE / "build" / options.simulator).resolve()
     began = time.perf_counter()
     tests, failures = simulate(options, build)
     results = json.loads((build / "bench.json").read_text()) if (build / "bench.json").is_file() else {}
     for name, counts in results.items():
-        verdict = "differs" if counts["failure"] else "equal"
-        print(f"{name}: {verdict}: {counts['samples']} samples, {counts['spike_mismatches']} of {counts['spike_words']} spike words, "
-              f"{counts['membrane_mismatches']} of {counts['membrane_words']} membrane words, {counts['cycle_mismatches']} of "
-              f"{counts['cycle_counts']} cycle counts differ")
+        compared = ", ".join(
+            f"{counts[f'{what}_mismatches']} of {counts[f'{what}_{unit}']} {what} {unit}"
+            for what, unit in (("spike", "words"), ("membrane", "words"), ("output", "words"), ("cycle", "counts"))
+        )
+        print(f"{name}: {'differs' if counts['failure'] else 'equal'}: {counts['samples']} samples; {compared} differ")
         if counts["failure"]:
             print(counts["failure"])
     if options.waves:

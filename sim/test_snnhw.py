@@ -39,7 +39,7 @@ class Vectors:
         self.outputs: int = content["outputs"]
         self.clears: bool = content["clears"]
         self.words: list[int] = [int(word, 16) for word in content.get("loading", {"words": []})["words"]]
-        self.samples: list[dict] = content["samples"][:int(os.environ.get("SNNHW_SAMPLES") or len(content["samples"]))]
+        self.samples: list[dict] = content["samples"][: int(os.environ.get("SNNHW_SAMPLES") or len(content["samples"]))]
 
 
 class Broken(Exception):
@@ -55,7 +55,9 @@ class Bench:
 
     def __init__(self, dut, vectors: Vectors, rng: random.Random | None) -> None:
         self.vectors, self.rng = vectors, rng
-        names = ["aclk", "aresetn"] + [f"{side}_axis_t{name}" for side in "sm" for name in ("valid", "ready", "data", "last", "user")]
+        names = ["aclk", "aresetn"] + [
+            f"{side}_axis_t{name}" for side in "sm" for name in ("valid", "ready", "data", "last", "user")
+        ]
         if vectors.words:
             names += [f"s_axis_weights_t{name}" for name in ("valid", "ready", "data")]
         self.ports = {name: getattr(dut, name) for name in names}
@@ -65,7 +67,7 @@ class Bench:
         self.driven: dict[str, int] = {}
         self.cycle = 0
         self.updates: list[list[tuple[int, int, int]]] = [[] for _ in layers]  # (neuron, spike, membrane), as they were stored
-        self.output: list[list[int]] = [[]]                                    # addresses of each timestep, as they left
+        self.output: list[list[int]] = [[]]  # addresses of each timestep, as they left
         self.cycles: list[int] = []
 
     def read(self, name: str) -> int:
@@ -105,8 +107,14 @@ class Bench:
             taken = False
             while not taken:
                 offered = not self.chance()
-                await self.settle(s_axis_weights_tvalid=int(offered), s_axis_weights_tdata=word,
-                                  s_axis_tvalid=1, s_axis_tlast=0, s_axis_tuser=0, s_axis_tdata=0)
+                await self.settle(
+                    s_axis_weights_tvalid=int(offered),
+                    s_axis_weights_tdata=word,
+                    s_axis_tvalid=1,
+                    s_axis_tlast=0,
+                    s_axis_tuser=0,
+                    s_axis_tdata=0,
+                )
                 taken = bool(self.read("s_axis_weights_tready")) and offered
                 if self.read("s_axis_tready"):
                     raise Broken("an event must not be taken before the weights are loaded")
@@ -143,7 +151,9 @@ class Bench:
     def receive(self, data: int, last: int, user: int, ticks_sent: int) -> bool:
         """Take an output beat; return whether it ends a sample."""
         addresses = self.output[-1]
-        where = f"in timestep {(len(self.output) - 1) % self.vectors.steps} of sample {(len(self.output) - 1) // self.vectors.steps}"
+        where = (
+            f"in timestep {(len(self.output) - 1) % self.vectors.steps} of sample {(len(self.output) - 1) // self.vectors.steps}"
+        )
         if not last:
             if data >= self.vectors.outputs:
                 raise Broken(f"output address must be below {self.vectors.outputs}, not {data} {where}")
@@ -177,7 +187,11 @@ class Bench:
                 data = address if address is not None else rng.getrandbits(width) if rng else 0
                 inputs = {"s_axis_tdata": data, "s_axis_tlast": int(address is None), "s_axis_tuser": user}
             elif not offered and rng is not None:
-                inputs = {"s_axis_tdata": rng.getrandbits(width), "s_axis_tlast": rng.getrandbits(1), "s_axis_tuser": rng.getrandbits(1)}
+                inputs = {
+                    "s_axis_tdata": rng.getrandbits(width),
+                    "s_axis_tlast": rng.getrandbits(1),
+                    "s_axis_tuser": rng.getrandbits(1),
+                }
             willing = not self.chance()
             await self.settle(s_axis_tvalid=int(offered), m_axis_tready=int(willing), **inputs)
 
@@ -190,7 +204,9 @@ class Bench:
             if valid:
                 data, last, user = beat = self.read("m_axis_tdata"), self.read("m_axis_tlast"), self.read("m_axis_tuser")
                 if held is not None and beat != held:
-                    raise Broken(f"payload must not change while the beat waits, and became {beat} from {held} in cycle {self.cycle}")
+                    raise Broken(
+                        f"payload must not change while the beat waits, and became {beat} from {held} in cycle {self.cycle}"
+                    )
                 held = None if willing else beat
                 if willing and self.receive(data, last, user, ticks):
                     finished += 1
@@ -204,7 +220,9 @@ class Bench:
             self.cycle += 1
             idle = 0 if taken or active or (valid and willing) else idle + 1
             if idle > PATIENCE:
-                raise Broken(f"something must move within {PATIENCE} cycles; timestep {len(self.output) - 1} of the run is not answered")
+                raise Broken(
+                    f"something must move within {PATIENCE} cycles; timestep {len(self.output) - 1} of the run is not answered"
+                )
 
     def expected_updates(self, samples: list[dict], index: int) -> list[tuple[int, int, int]]:
         """Return the updates of a layer over all samples: (neuron, spike, membrane), neurons ascending in each timestep."""
@@ -218,8 +236,18 @@ class Bench:
     def check(self, samples: list[dict], *, cycles: bool, broken: str | None) -> dict[str, int | str]:
         """Count what differs, and describe the first difference: earliest sample, timestep, layer, neuron."""
         counts: dict[str, int | str] = dict.fromkeys(
-            ("spike_words", "spike_mismatches", "membrane_words", "membrane_mismatches", "output_words", "output_mismatches",
-             "cycle_counts", "cycle_mismatches"), 0)
+            (
+                "spike_words",
+                "spike_mismatches",
+                "membrane_words",
+                "membrane_mismatches",
+                "output_words",
+                "output_mismatches",
+                "cycle_counts",
+                "cycle_mismatches",
+            ),
+            0,
+        )
         counts |= {"samples": len(samples), "clock_cycles": self.cycle}
         first: tuple[int, int, int] | None = None  # timestep of the run, layer, neuron
         for index, layer in enumerate(self.vectors.layers):
@@ -242,7 +270,8 @@ class Bench:
             given_output = self.output[step] if step < len(self.output) else []
             counts["output_mismatches"] += len(set(addresses) ^ set(given_output))
             if given_output != addresses and broken is None and first is None:
-                broken = f"timestep {step % self.vectors.steps} of sample {step // self.vectors.steps} must give the spikes {addresses}, not {given_output}"
+                sample, step = divmod(step, self.vectors.steps)
+                broken = f"timestep {step} of sample {sample} must give the spikes {addresses}, not {given_output}"
         if cycles:
             counts["cycle_counts"] = len(samples)
             for number, sample in enumerate(samples):
@@ -256,7 +285,7 @@ class Bench:
     def arranged(self, index: int) -> list[tuple[int, int, int]]:
         """Return the updates of a layer with the neurons of each complete timestep in ascending order."""
         updates, neurons = self.updates[index], self.vectors.layers[index]["neurons"]
-        return [update for start in range(0, len(updates), neurons) for update in sorted(updates[start:start + neurons])]
+        return [update for start in range(0, len(updates), neurons) for update in sorted(updates[start : start + neurons])]
 
     def describe(self, samples: list[dict], first: tuple[int, int, int]) -> str:
         """Name the first differing word and show both traces of its neuron."""
@@ -264,25 +293,34 @@ class Bench:
         layer = self.vectors.layers[index]
         sample, step = divmod(step, self.vectors.steps)
         base = sample * self.vectors.steps
-        expected = self.expected_updates(samples, index)[neuron::layer["neurons"]][base:base + self.vectors.steps]
+        expected = self.expected_updates(samples, index)[neuron :: layer["neurons"]][base : base + self.vectors.steps]
         arranged = dict(enumerate(self.arranged(index)))
         got = [arranged.get((base + at) * layer["neurons"] + neuron) for at in range(self.vectors.steps)]
         given = got[step]
         word = "membrane" if given is None or given[2] != expected[step][2] else "spike"
         wanted = expected[step][2 if word == "membrane" else 1]
-        lines = [f"layer {layer['name']!r}, neuron {neuron}, timestep {step} of sample {sample}: "
-                 f"{word} must be {wanted}, not {'missing' if given is None else given[2 if word == 'membrane' else 1]}"]
+        lines = [
+            f"layer {layer['name']!r}, neuron {neuron}, timestep {step} of sample {sample}: "
+            f"{word} must be {wanted}, not {'missing' if given is None else given[2 if word == 'membrane' else 1]}"
+        ]
         start = max(0, step - SHOWN_STEPS + 4)
         steps = range(start, min(self.vectors.steps, start + SHOWN_STEPS))
 
         def cell(update: tuple[int, int, int] | None, field: int) -> str:
             return "-" if update is None else str(update[field])
 
-        rows = [("timestep", [str(at) for at in steps]),
-                ("membrane expected", [cell(expected[at], 2) for at in steps]), ("membrane got", [cell(got[at], 2) for at in steps]),
-                ("spike expected", [cell(expected[at], 1) for at in steps]), ("spike got", [cell(got[at], 1) for at in steps])]
+        rows = [
+            ("timestep", [str(at) for at in steps]),
+            ("membrane expected", [cell(expected[at], 2) for at in steps]),
+            ("membrane got", [cell(got[at], 2) for at in steps]),
+            ("spike expected", [cell(expected[at], 1) for at in steps]),
+            ("spike got", [cell(got[at], 1) for at in steps]),
+        ]
         widths = [max(len(values[column]) for _, values in rows) for column in range(len(steps))]
-        lines += [f"  {title:<18}" + " ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True)) for title, values in rows]
+        lines += [
+            f"  {title:<18}" + " ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
+            for title, values in rows
+        ]
         return "\n".join(lines)
 
 
@@ -307,8 +345,10 @@ async def conduct(dut, name: str, *, isolated: bool, stalls: bool, interrupted: 
         broken = str(error)
     RESULTS[name] = counts = bench.check(samples, cycles=isolated and not stalls, broken=broken)
     Path(os.environ["SNNHW_RESULTS"]).write_text(json.dumps(RESULTS, indent=2) + "\n", encoding="utf-8")
-    cocotb.log.info(f"{name}: {counts['samples']} samples, {counts['clock_cycles']} clock cycles, {counts['spike_words']} spike words, "
-                    f"{counts['membrane_words']} membrane words, {counts['cycle_counts']} cycle counts compared")
+    cocotb.log.info(
+        f"{name}: {counts['samples']} samples, {counts['clock_cycles']} clock cycles, {counts['spike_words']} spike words, "
+        f"{counts['membrane_words']} membrane words, {counts['cycle_counts']} cycle counts compared"
+    )
     assert not counts["failure"], f"{name}\n{counts['failure']}"
 
 

@@ -92,7 +92,9 @@ def _forget_oldest(root: Path) -> None:
 def compile_library(folder: Path, arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> None:
     """Link a shared library in `folder` from g++ arguments."""
     compiler = find_program("g++", COMPILER_INSTALL)
-    run_program([compiler, "-std=c++17", "-shared", "-fPIC", "-fno-gnu-unique", "-w", *arguments, "-o", LIBRARY], folder, env=environment)
+    run_program(
+        [compiler, "-std=c++17", "-shared", "-fPIC", "-fno-gnu-unique", "-w", *arguments, "-o", LIBRARY], folder, env=environment
+    )
 
 
 def cxxrtl_include() -> Path:

@@ -49,18 +49,27 @@ class Mismatch:
     got_membranes: np.ndarray | None = None
 
     def __str__(self) -> str:
-        lines = [f"layer {self.layer!r}, neuron {self.neuron}, timestep {self.step} of sample {self.sample}: "
-                 f"{self.word} must be {self.expected}, not {'missing' if self.got is None else self.got}"]
+        lines = [
+            f"layer {self.layer!r}, neuron {self.neuron}, timestep {self.step} of sample {self.sample}: "
+            f"{self.word} must be {self.expected}, not {'missing' if self.got is None else self.got}"
+        ]
         first = max(0, self.step - SHOWN_STEPS + 4)
         steps = range(first, min(len(self.expected_spikes), first + SHOWN_STEPS))
         rows: list[tuple[str, list[str]]] = [("timestep", [str(step) for step in steps])]
         if self.expected_membranes is not None and self.got_membranes is not None:
             rows.append(("membrane expected", [str(self.expected_membranes[step]) for step in steps]))
-            rows.append(("membrane got", ["-" if self.got_spikes[step] == MISSING else str(self.got_membranes[step]) for step in steps]))
+            rows.append(
+                ("membrane got", ["-" if self.got_spikes[step] == MISSING else str(self.got_membranes[step]) for step in steps])
+            )
         rows.append(("spike expected", [str(int(self.expected_spikes[step])) for step in steps]))
-        rows.append(("spike got", ["-" if self.got_spikes[step] == MISSING else str(int(self.got_spikes[step])) for step in steps]))
+        rows.append(
+            ("spike got", ["-" if self.got_spikes[step] == MISSING else str(int(self.got_spikes[step])) for step in steps])
+        )
         widths = [max(len(values[column]) for _, values in rows) for column in range(len(steps))]
-        lines += [f"  {title:<18}" + " ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True)) for title, values in rows]
+        lines += [
+            f"  {title:<18}" + " ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
+            for title, values in rows
+        ]
         return "\n".join(lines)
 
 
@@ -99,15 +108,28 @@ class Comparison:
 
     def __str__(self) -> str:
         if self.equal:
-            return (f"{self.samples} samples equal: {self.spike_words} spike words, {self.membrane_words} membrane words, "
-                    f"{self.output_words} output words, {self.cycle_counts} cycle counts")
+            return (
+                f"{self.samples} samples equal: {self.spike_words} spike words, {self.membrane_words} membrane words, "
+                f"{self.output_words} output words, {self.cycle_counts} cycle counts"
+            )
         return "\n".join(str(item) for item in (self.problem, self.first) if item is not None)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers for ``verify.json``."""
-        return {name: getattr(self, name) for name in (
-            "samples", "spike_words", "spike_mismatches", "membrane_words", "membrane_mismatches",
-            "output_words", "output_mismatches", "cycle_counts", "cycle_mismatches")}
+        return {
+            name: getattr(self, name)
+            for name in (
+                "samples",
+                "spike_words",
+                "spike_mismatches",
+                "membrane_words",
+                "membrane_mismatches",
+                "output_words",
+                "output_mismatches",
+                "cycle_counts",
+                "cycle_mismatches",
+            )
+        }
 
 
 def _first(differences: Mapping[tuple[int, str], np.ndarray]) -> tuple[int, int, int, str, int] | None:
@@ -136,8 +158,14 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
     """
     names = [layer.name for layer in plan.layers]
     # "membrane" sorts before "output" before "spike": the state is the cause of the spike.
-    spikes = {(index, "spike"): got.spikes[name] != expected.spikes[name] for index, name in enumerate(names)}
-    membranes = {(index, "membrane"): got.membranes[name] != expected.membranes[name] for index, name in enumerate(names) if name in got.membranes}
+    spikes = {
+        (index, "spike"): got.spikes[name] != expected.spikes[name] for index, name in enumerate(names) if name in got.spikes
+    }
+    membranes = {
+        (index, "membrane"): got.membranes[name] != expected.membranes[name]
+        for index, name in enumerate(names)
+        if name in got.membranes
+    }
     for index, _ in membranes:
         membranes[index, "membrane"] |= got.spikes[names[index]] == MISSING
     output = {(len(names) - 1, "output"): got.output != expected.output_spikes}
@@ -151,17 +179,32 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
         source, mirror = (got.membranes, expected.membranes) if word == "membrane" else ({name: given}, expected.spikes)
         missing = given[sample, step, neuron] == MISSING
         first = Mismatch(
-            sample, step, name, neuron, word, int(mirror[name][sample, step, neuron]), None if missing else int(source[name][sample, step, neuron]),
-            expected.spikes[name][sample, :, neuron], given[sample, :, neuron],
-            expected.membranes[name][sample, :, neuron] if traced else None, got.membranes[name][sample, :, neuron] if traced else None)
+            sample,
+            step,
+            name,
+            neuron,
+            word,
+            int(mirror[name][sample, step, neuron]),
+            None if missing else int(source[name][sample, step, neuron]),
+            expected.spikes[name][sample, :, neuron],
+            given[sample, :, neuron],
+            expected.membranes[name][sample, :, neuron] if traced else None,
+            got.membranes[name][sample, :, neuron] if traced else None,
+        )
     wrong = np.flatnonzero(got.cycles != cycles) if cycles is not None else np.zeros(0, int)
     problem = got.violation
     if problem is None and wrong.size and cycles is not None:
         problem = f"sample {wrong[0]} must take {cycles[wrong[0]]} cycles, not {got.cycles[wrong[0]]}"
     return Comparison(
         samples=got.output.shape[0],
-        spike_words=sum(array.size for array in spikes.values()), spike_mismatches=sum(int(array.sum()) for array in spikes.values()),
-        membrane_words=sum(array.size for array in membranes.values()), membrane_mismatches=sum(int(array.sum()) for array in membranes.values()),
-        output_words=got.output.size, output_mismatches=sum(int(array.sum()) for array in output.values()),
-        cycle_counts=cycles.size if cycles is not None else 0, cycle_mismatches=int(wrong.size),
-        first=first, problem=problem)
+        spike_words=sum(array.size for array in spikes.values()),
+        spike_mismatches=sum(int(array.sum()) for array in spikes.values()),
+        membrane_words=sum(array.size for array in membranes.values()),
+        membrane_mismatches=sum(int(array.sum()) for array in membranes.values()),
+        output_words=got.output.size,
+        output_mismatches=sum(int(array.sum()) for array in output.values()),
+        cycle_counts=cycles.size if cycles is not None else 0,
+        cycle_mismatches=int(wrong.size),
+        first=first,
+        problem=problem,
+    )

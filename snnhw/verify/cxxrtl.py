@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snnhw.tools import find_program, run_program, run_yosys
-from snnhw.verify.builds import COMPILER_INSTALL, LIBRARY, cached_build, compile_library, cxxrtl_include, harness_sources, tool_versions
+from snnhw.verify.builds import (
+    COMPILER_INSTALL,
+    LIBRARY,
+    cached_build,
+    compile_library,
+    cxxrtl_include,
+    harness_sources,
+    tool_versions,
+)
 from snnhw.verify.design import TOP, Design
 
 __all__ = ["build_cxxrtl", "link_cxxrtl", "nets_file", "write_nets"]
@@ -26,12 +34,20 @@ def _mangle(name: str) -> str:
 
 def _main(ports: Sequence[Mapping[str, int]], nets: bool) -> str:
     """Return the C++ file that gathers the designs of a build."""
-    lines = ['#include "cxxrtl.h"', *(f'#include "design{index}.cpp"' for index in range(len(ports))),
-             "std::unique_ptr<snnhw::Model> snnhw::make_model(uint64_t index) {", "  switch (index) {"]
+    lines = [
+        '#include "cxxrtl.h"',
+        *(f'#include "design{index}.cpp"' for index in range(len(ports))),
+        "std::unique_ptr<snnhw::Model> snnhw::make_model(uint64_t index) {",
+        "  switch (index) {",
+    ]
     for index, names in enumerate(ports):
-        lines += [f"    case {index}: {{",
-                  f"      auto model = std::make_unique<{'NamedCxxrtl' if nets else 'Cxxrtl'}<design{index}::{_mangle(TOP)}>>();",
-                  *(f'      model->port("{name}", model->top.{_mangle(name)});' for name in names), "      return model;", "    }"]
+        lines += [
+            f"    case {index}: {{",
+            f"      auto model = std::make_unique<{'NamedCxxrtl' if nets else 'Cxxrtl'}<design{index}::{_mangle(TOP)}>>();",
+            *(f'      model->port("{name}", model->top.{_mangle(name)});' for name in names),
+            "      return model;",
+            "    }",
+        ]
     return "\n".join([*lines, "  }", "  return nullptr;", "}", ""])
 
 
@@ -47,7 +63,7 @@ def _shared(optimize: str) -> Path:
     def make(folder: Path, final: Path) -> None:
         for file, text in sources.items():
             (folder / file).write_text(text)
-        compiler = [find_program("g++", COMPILER_INSTALL), "-std=c++17", "-fPIC", f"-I{cxxrtl_include()}"]
+        compiler: list[str | Path] = [find_program("g++", COMPILER_INSTALL), "-std=c++17", "-fPIC", f"-I{cxxrtl_include()}"]
         run_program([*compiler, optimize, "-x", "c++-header", "pre.h", "-o", "pre.h.gch"], folder)
         run_program([*compiler, "-O2", "-c", "harness.cpp", "-o", "harness.o"], folder)
 
@@ -64,7 +80,9 @@ def link_cxxrtl(folder: Path, ports: Sequence[Mapping[str, int]], *, optimize: s
     (folder / "main.cpp").write_text(_main(ports, nets))
     shared = _shared(optimize)
     # g++ takes a precompiled header only if -include names it and the options are those it was made with.
-    compile_library(folder, ["-include", shared / "pre.h", optimize, f"-I{shared}", f"-I{cxxrtl_include()}", "main.cpp", shared / "harness.o"])
+    compile_library(
+        folder, ["-include", shared / "pre.h", optimize, f"-I{shared}", f"-I{cxxrtl_include()}", "main.cpp", shared / "harness.o"]
+    )
     for path in folder.iterdir():
         if path.name != LIBRARY and path.suffix != ".json":
             path.unlink()
@@ -90,22 +108,37 @@ def build_cxxrtl(designs: Sequence[Design], *, nets: bool = False, optimize: str
             steps = [*commands, *design.flatten()]
             if nets:
                 steps.append(f"write_json {folder / nets_file(index)}")
-            run_yosys([*steps, f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {folder / f'design{index}.cpp'}"], cwd)
+            run_yosys(
+                [*steps, f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {folder / f'design{index}.cpp'}"], cwd
+            )
             if nets:
                 write_nets(folder / nets_file(index))
         link_cxxrtl(folder, ports, optimize=optimize, nets=nets)
 
     texts = [part for design in designs for part in (design.text, *design.flatten())]
-    return cached_build(["cxxrtl", *texts, optimize, str(nets), *harness_sources(*SOURCES).values(), tool_versions("pyosys")], make)
+    return cached_build(
+        ["cxxrtl", *texts, optimize, str(nets), *harness_sources(*SOURCES).values(), tool_versions("pyosys")], make
+    )
 
 
 def write_nets(path: Path) -> None:
     """Reduce a Yosys JSON netlist to the bit numbers of each named net, and whether a driver has exactly these bits."""
     module = json.loads(path.read_text())["modules"][TOP]
-    driven = {tuple(bits) for cell in module["cells"].values() for port, bits in cell["connections"].items()
-              if cell["port_directions"].get(port) == "output"}
+    driven = {
+        tuple(bits)
+        for cell in module["cells"].values()
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"].get(port) == "output"
+    }
     driven |= {tuple(port["bits"]) for port in module["ports"].values() if port["direction"] == "input"}
     # The ports that were added for the harness are no nets of the design.
     added = re.compile(r"(trace|count)\d+_")
-    path.write_text(json.dumps({name: {"bits": net["bits"], "driver": tuple(net["bits"]) in driven}
-                                for name, net in module["netnames"].items() if not net["hide_name"] and not added.match(name)}))
+    path.write_text(
+        json.dumps(
+            {
+                name: {"bits": net["bits"], "driver": tuple(net["bits"]) in driven}
+                for name, net in module["netnames"].items()
+                if not net["hide_name"] and not added.match(name)
+            }
+        )
+    )

@@ -23,10 +23,10 @@ def access_names(layer: LayerPlan) -> tuple[str, ...]:
 
 def find_verilog(folder: Path) -> Path:
     """Return the top Verilog file of an output folder."""
-    for candidate in (folder / "rtl" / f"{TOP}.v", folder / f"{TOP}.v"):
-        if candidate.is_file():
-            return candidate
-    raise FileError(f"output folder {str(folder)!r} must hold {TOP}.v, and does not")
+    path = Path(folder) / "rtl" / f"{TOP}.v"
+    if not path.is_file():
+        raise FileError(f"output folder {str(folder)!r} must hold rtl/{TOP}.v, and does not")
+    return path
 
 
 def _padded(neurons: int) -> int:
@@ -47,20 +47,27 @@ class Design:
         What the hardware is meant to compute.
     folder : Path or None
         Output folder whose Verilog is taken; None generates the design from the plan.
+    tapped : bool
+        Add those ports.
     """
 
     plan: Plan
     folder: Path | None = None
+    tapped: bool = True
 
     @cached_property
     def text(self) -> str:
         """Everything that the simulated hardware depends on: RTLIL, or the hashes of the Verilog and its memories."""
         if self.folder is None:
             from rtl_gen import to_rtlil
+
             return to_rtlil(self.plan)
         source = find_verilog(self.folder)
-        return "\0".join(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-                         for path in sorted(source.parent.iterdir()) if path.is_file())
+        return "\0".join(
+            f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            for path in sorted(source.parent.iterdir())
+            if path.is_file()
+        )
 
     def read(self, target: Path) -> tuple[list[str], Path]:
         """Return the Yosys commands that read the design, and the folder to run them in; `target` may be written to."""
@@ -74,8 +81,8 @@ class Design:
     @cached_property
     def taps(self) -> dict[str, tuple[str, int]]:
         """Ports that are added for the harness: the signal each is tied to, and its bits, by name."""
-        taps = {}
-        for layer in self.plan.layers:
+        taps: dict[str, tuple[str, int]] = {}
+        for layer in self.plan.layers if self.tapped else ():
             widths = {"valid": 1, "neuron": layer.output_address_bits, "membrane": layer.state_bits, "spike": 1}
             taps |= {f"trace{layer.index}_{name}": (f"layer{layer.index}.trace_{name}", bits) for name, bits in widths.items()}
             taps |= {f"count{layer.index}_{name}": (f"layer{layer.index}.{name}", 1) for name in access_names(layer)}
@@ -87,10 +94,19 @@ class Design:
         plan = self.plan
         widths = {"aclk": 1, "aresetn": 1}
         for side, neurons in (("s", plan.inputs), ("m", plan.outputs)):
-            widths |= {f"{side}_axis_tvalid": 1, f"{side}_axis_tready": 1, f"{side}_axis_tlast": 1, f"{side}_axis_tuser": 1,
-                       f"{side}_axis_tdata": _padded(neurons)}
+            widths |= {
+                f"{side}_axis_tvalid": 1,
+                f"{side}_axis_tready": 1,
+                f"{side}_axis_tlast": 1,
+                f"{side}_axis_tuser": 1,
+                f"{side}_axis_tdata": _padded(neurons),
+            }
         if plan.loaded_words:
-            widths |= {"s_axis_weights_tvalid": 1, "s_axis_weights_tready": 1, "s_axis_weights_tdata": loading_word_bytes(plan) * 8}
+            widths |= {
+                "s_axis_weights_tvalid": 1,
+                "s_axis_weights_tready": 1,
+                "s_axis_weights_tdata": loading_word_bytes(plan) * 8,
+            }
         return widths | {name: bits for name, (_, bits) in self.taps.items()}
 
     def flatten(self) -> list[str]:

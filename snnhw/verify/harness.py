@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,14 +34,18 @@ VIOLATIONS = {
 }
 
 
+# In the order of struct SnnhwJob; what is not a pointer is a uint64_t.
+_FIELDS = (
+    "begin addresses samples steps words word_count word_bytes layers neurons "
+    "isolated source_stall sink_stall seed patience abort_cycles "
+    "spikes membranes output cycles counts "
+    "activity total_cycles violation violation_cycle violation_sample violation_step"
+).split()
+_POINTERS = {"begin", "addresses", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts"}
+
+
 class _Job(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_void_p) for name in ("begin", "addresses")] + [
-        (name, ctypes.c_uint64) for name in ("samples", "steps")] + [
-        ("words", ctypes.c_void_p), ("word_count", ctypes.c_uint64), ("word_bytes", ctypes.c_uint64),
-        ("layers", ctypes.c_uint64), ("neurons", ctypes.c_void_p)] + [
-        (name, ctypes.c_uint64) for name in ("isolated", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")] + [
-        (name, ctypes.c_void_p) for name in ("spikes", "membranes", "output", "cycles", "counts")] + [
-        (name, ctypes.c_uint64) for name in ("activity", "total_cycles", "violation", "violation_cycle", "violation_sample", "violation_step")]
+    _fields_: ClassVar = [(name, ctypes.c_void_p if name in _POINTERS else ctypes.c_uint64) for name in _FIELDS]
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def _open(library: Path) -> ctypes.CDLL:
     loaded.snnhw_run.restype, loaded.snnhw_run.argtypes = ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_void_p]
     loaded.snnhw_nets.restype, loaded.snnhw_nets.argtypes = ctypes.c_uint64, [ctypes.c_void_p]
     loaded.snnhw_net.restype = ctypes.c_char_p
-    loaded.snnhw_net.argtypes = [ctypes.c_void_p, ctypes.c_uint64] + [ctypes.c_void_p] * 4
+    loaded.snnhw_net.argtypes = [ctypes.c_void_p, ctypes.c_uint64, *[ctypes.c_void_p] * 4]
     return loaded
 
 
@@ -98,7 +103,9 @@ def _read_activity(loaded: ctypes.CDLL, simulator: int) -> RawActivity:
     names: list[str] = []
     result = RawActivity({}, {}, {})
     for index in range(loaded.snnhw_nets(simulator)):
-        name = loaded.snnhw_net(simulator, index, ctypes.byref(bits), ctypes.byref(same_as), ctypes.byref(toggles), ctypes.byref(high))
+        name = loaded.snnhw_net(
+            simulator, index, ctypes.byref(bits), ctypes.byref(same_as), ctypes.byref(toggles), ctypes.byref(high)
+        )
         names.append(name.decode().replace(" ", "."))
         if same_as.value != index:
             result.same_as[names[-1]] = names[same_as.value]  # type: ignore[index]
@@ -129,26 +136,44 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
         spike_pointers = _pointers(results.spikes)
         membrane_pointers = _pointers(results.membranes) if results.membranes is not None else None
         job = _Job(
-            begin=events.begin.ctypes.data, addresses=events.addresses.ctypes.data, samples=spikes.shape[0], steps=spikes.shape[1],
-            words=words.ctypes.data, word_count=words.shape[0], word_bytes=words.shape[1],
-            layers=len(plan.layers), neurons=neurons.ctypes.data, isolated=conduct.isolated,
-            source_stall=int(stalls.source * 65536) if stalls else 0, sink_stall=int(stalls.sink * 65536) if stalls else 0,
-            seed=stalls.seed if stalls else 0, patience=PATIENCE, abort_cycles=conduct.abort_cycles,
+            begin=events.begin.ctypes.data,
+            addresses=events.addresses.ctypes.data,
+            samples=spikes.shape[0],
+            steps=spikes.shape[1],
+            words=words.ctypes.data,
+            word_count=words.shape[0],
+            word_bytes=words.shape[1],
+            layers=len(plan.layers),
+            neurons=neurons.ctypes.data,
+            isolated=conduct.isolated,
+            source_stall=int(stalls.source * 65536) if stalls else 0,
+            sink_stall=int(stalls.sink * 65536) if stalls else 0,
+            seed=stalls.seed if stalls else 0,
+            patience=PATIENCE,
+            abort_cycles=conduct.abort_cycles,
             spikes=ctypes.addressof(spike_pointers),
             membranes=ctypes.addressof(membrane_pointers) if membrane_pointers is not None else None,
-            output=results.output.ctypes.data, cycles=results.cycles.ctypes.data, counts=results.counts.ctypes.data, activity=conduct.activity)
+            output=results.output.ctypes.data,
+            cycles=results.cycles.ctypes.data,
+            counts=results.counts.ctypes.data,
+            activity=conduct.activity,
+        )
         broken = loaded.snnhw_run(simulator, ctypes.byref(job))
         violation = None
         if broken:
-            violation = (f"{VIOLATIONS[broken]}: sample {first + job.violation_sample}, timestep {job.violation_step}, "
-                         f"cycle {job.violation_cycle} of the run")
+            violation = (
+                f"{VIOLATIONS[broken]}: sample {first + job.violation_sample}, timestep {job.violation_step}, "
+                f"cycle {job.violation_cycle} of the run"
+            )
         activity = _read_activity(loaded, simulator) if conduct.activity else None
         return replace(results, total_cycles=job.total_cycles, violation=violation, activity=activity)
     finally:
         loaded.snnhw_close(simulator)
 
 
-def run_library(library: Path, index: int, plan: Plan, spikes: np.ndarray, conduct: Conduct, *, trace: bool, taps: int, threads: int) -> RawRun:
+def run_library(
+    library: Path, index: int, plan: Plan, spikes: np.ndarray, conduct: Conduct, *, trace: bool, taps: int, threads: int
+) -> RawRun:
     """Run samples through a design of a library, in `threads` instances of it side by side when the samples are independent.
 
     Parameters
@@ -172,18 +197,29 @@ def run_library(library: Path, index: int, plan: Plan, spikes: np.ndarray, condu
     results = RawRun(
         [np.full((samples, steps, layer.outputs), MISSING, np.uint8) for layer in plan.layers],
         [np.zeros((samples, steps, layer.outputs), np.int32) for layer in plan.layers] if trace else None,
-        np.zeros((samples, steps, plan.outputs), np.uint8), np.zeros(samples, np.int64), np.zeros((samples, taps), np.int64))
+        np.zeros((samples, steps, plan.outputs), np.uint8),
+        np.zeros(samples, np.int64),
+        np.zeros((samples, taps), np.int64),
+    )
     # Samples of a network that never clears its state depend on each other.
     independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not conduct.activity
     bounds = np.linspace(0, samples, (min(threads, samples) if independent else 1) + 1).astype(int)
 
     def part(first: int, last: int) -> RawRun:
-        view = RawRun([array[first:last] for array in results.spikes],
-                      [array[first:last] for array in results.membranes] if results.membranes is not None else None,
-                      results.output[first:last], results.cycles[first:last], results.counts[first:last])
+        view = RawRun(
+            [array[first:last] for array in results.spikes],
+            [array[first:last] for array in results.membranes] if results.membranes is not None else None,
+            results.output[first:last],
+            results.cycles[first:last],
+            results.counts[first:last],
+        )
         return _run_part(library, index, plan, spikes[first:last], view, conduct, first)
 
     with ThreadPoolExecutor(len(bounds) - 1) as pool:
         parts = list(pool.map(part, bounds[:-1].tolist(), bounds[1:].tolist()))
-    return replace(results, total_cycles=sum(item.total_cycles for item in parts),
-                   violation=next((item.violation for item in parts if item.violation), None), activity=parts[0].activity)
+    return replace(
+        results,
+        total_cycles=sum(item.total_cycles for item in parts),
+        violation=next((item.violation for item in parts if item.violation), None),
+        activity=parts[0].activity,
+    )

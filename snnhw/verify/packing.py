@@ -52,7 +52,7 @@ def loading_word_bytes(plan: Plan) -> int:
 def _layer_words(layer: LayerPlan, word_bytes: int) -> np.ndarray:
     fields = (layer.weight_words[:, :, None] >> np.arange(layer.weight_bits)) & 1  # (words, lanes, bits)
     bits = np.zeros((fields.shape[0], word_bytes * 8), np.uint8)
-    bits[:, :layer.lanes * layer.weight_bits] = fields.reshape(fields.shape[0], -1)
+    bits[:, : layer.lanes * layer.weight_bits] = fields.reshape(fields.shape[0], -1)
     return np.packbits(bits, axis=1, bitorder="little")
 
 

@@ -5,6 +5,7 @@ their neighbours, lanes that do not divide neurons, weights and thresholds at th
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,11 @@ class RandomCase:
     spikes: np.ndarray
 
     def __str__(self) -> str:
-        layers = "; ".join(f"{layer.inputs} → {layer.outputs}, {layer.lanes} lanes, weights {layer.weight_bits} bits"
-                           f"{' loaded' if layer.weights_loaded else ''}, {layer.spec}" for layer in self.plan.layers)
+        layers = "; ".join(
+            f"{layer.inputs} → {layer.outputs}, {layer.lanes} lanes, weights {layer.weight_bits} bits"
+            f"{' loaded' if layer.weights_loaded else ''}, {layer.spec}"
+            for layer in self.plan.layers
+        )
         return f"seed {self.seed}: {self.spikes.shape[0]} samples of {self.spikes.shape[1]} timesteps; {layers}"
 
 
@@ -110,9 +114,15 @@ def _spec(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
             amount = np.minimum(amount, threshold - lowest)
     drops = reset_time == "next" and reset in ("zero", "value") and rng.random() < 0.5
     return {
-        "threshold": threshold, "decay": _decay(rng, neurons, bits, per_neuron), "reset": reset, "reset_amount": amount,
-        "reset_time": reset_time, "input_on_reset": "drop" if drops else "keep",
-        "overflow": str(rng.choice(["exact", "saturate", "saturate"])), "bits": bits, "frac": frac,
+        "threshold": threshold,
+        "decay": _decay(rng, neurons, bits, per_neuron),
+        "reset": reset,
+        "reset_amount": amount,
+        "reset_time": reset_time,
+        "input_on_reset": "drop" if drops else "keep",
+        "overflow": str(rng.choice(["exact", "saturate", "saturate"])),
+        "bits": bits,
+        "frac": frac,
         "bias": _pick(rng, neurons, -scale, scale, per_neuron) if rng.random() < 0.4 else 0,
         "start": int(rng.integers(lowest, highest + 1)) if rng.random() < 0.2 else 0,
         "clear": "never" if rng.random() < 0.2 else "sample",
@@ -150,17 +160,23 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
     sizes = [_size(rng, largest) for _ in range(count + 1)]
     timesteps, samples = int(rng.integers(1, 9)), int(rng.integers(1, 5))
     parts = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         bits = int(rng.choice([1, 2, 3, 4, 5, 8, 11, 16]))
         weight = _weights(rng, outputs, inputs, bits)
         parts.append((weight, bits, _spec(rng, weight)))
-    lanes = {f"lif{index}": int(rng.integers(1, min(size, MAX_LANES) + 1)) if rng.random() < 0.5 else min(size, int(rng.integers(1, 17)))
-             for index, size in enumerate(sizes[1:])}
+    lanes = {
+        f"lif{index}": int(rng.integers(1, min(size, MAX_LANES) + 1))
+        if rng.random() < 0.5
+        else min(size, int(rng.integers(1, 17)))
+        for index, size in enumerate(sizes[1:])
+    }
     load_weights = bool(rng.random() < 0.2)
     spikes = _drive(rng, samples, timesteps, sizes[0])
     while True:
         try:
-            return RandomCase(seed, make_plan(_graph(f"random {seed}", sizes, parts, timesteps), lanes=lanes, load_weights=load_weights), spikes)
+            return RandomCase(
+                seed, make_plan(_graph(f"random {seed}", sizes, parts, timesteps), lanes=lanes, load_weights=load_weights), spikes
+            )
         except NetworkError:
             # The state was to be exact and cannot be proven to fit: saturate the first such layer.
             exact = next(spec for _, _, spec in parts if spec["overflow"] == "exact")

@@ -97,9 +97,9 @@ class Simulation:
     Attributes
     ----------
     engine : str
-        ``"cxxrtl"`` or ``"verilator"``.
+        ``"cxxrtl"``, ``"verilator"``, or the name of a netlist.
     spikes : mapping of str to uint8 array, (samples, timesteps, neurons)
-        For each layer of neurons, by name: 0, 1 or :data:`MISSING`.
+        For each layer of neurons, by name: 0, 1 or :data:`MISSING`. Empty when the layers cannot be looked into.
     membranes : mapping of str to int32 array, (samples, timesteps, neurons)
         Stored states. Empty when not traced.
     output : uint8 array, (samples, timesteps, outputs)

@@ -45,17 +45,27 @@ def make_vectors(plan: Plan, spikes: np.ndarray) -> bytes:
     trace = run(plan.graph, spikes)
     cycles = predict_cycles(plan, trace.spikes)
     content: dict[str, Any] = {
-        "format": FORMAT, "version": VERSION, "name": plan.graph.name, "timesteps": int(spikes.shape[1]),
-        "inputs": plan.inputs, "outputs": plan.outputs,
+        "format": FORMAT,
+        "version": VERSION,
+        "name": plan.graph.name,
+        "timesteps": int(spikes.shape[1]),
+        "inputs": plan.inputs,
+        "outputs": plan.outputs,
         "layers": [{"name": layer.name, "neurons": layer.outputs, "state_bits": layer.state_bits} for layer in plan.layers],
         "clears": all(layer.spec.clear == "sample" for layer in plan.layers),
     }
     if plan.loaded_words:
-        content["loading"] = {"bytes": loading_word_bytes(plan), "words": [bytes(word[::-1]).hex() for word in loading_words(plan)]}
-    content["samples"] = [{
-        "events": _addresses(spikes[sample]),
-        "cycles": int(cycles[sample]),
-        "spikes": [_addresses(trace.spikes[layer.name][sample]) for layer in plan.layers],
-        "membranes": [trace.membranes[layer.name][sample].tolist() for layer in plan.layers],
-    } for sample in range(spikes.shape[0])]
+        content["loading"] = {
+            "bytes": loading_word_bytes(plan),
+            "words": [bytes(word[::-1]).hex() for word in loading_words(plan)],
+        }
+    content["samples"] = [
+        {
+            "events": _addresses(spikes[sample]),
+            "cycles": int(cycles[sample]),
+            "spikes": [_addresses(trace.spikes[layer.name][sample]) for layer in plan.layers],
+            "membranes": [trace.membranes[layer.name][sample].tolist() for layer in plan.layers],
+        }
+        for sample in range(spikes.shape[0])
+    ]
     return (json.dumps(content, ensure_ascii=True, separators=(",", ":")) + "\n").encode()

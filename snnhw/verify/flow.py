@@ -1,0 +1,210 @@
+"""``snnhw verify``: an output folder against the reference, from the files in it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from snnhw.errors import FileError, UsageError
+from snnhw.files import read_bytes, read_json
+from snnhw.ir import load_graph
+from snnhw.plan import Plan, make_plan
+from snnhw.plan.accesses import count_accesses
+from snnhw.plan.cycles import predict_cycles
+from snnhw.reference import run
+from snnhw.verify.cocotb_run import run_bench
+from snnhw.verify.compare import Comparison, compare
+from snnhw.verify.native import Simulator, compile_plan
+from snnhw.verify.simulation import Stalls
+from snnhw.verify.vectors import FORMAT, VERSION, make_vectors
+
+__all__ = ["VerifySimulator", "load_plan", "load_stimulus", "verify_folder"]
+
+VerifySimulator = Literal["native", "icarus", "verilator"]
+
+CHUNK_WORDS = 50_000_000
+"""State words that are compared at a time, which bounds the memory that verifying takes."""
+
+STALLED_SAMPLES = 100
+MAX_VECTORS_BYTES = 1 << 30
+
+
+def load_plan(folder: Path) -> Plan:
+    """Return the plan that an output folder was generated from, out of its graph and its manifest."""
+    folder = Path(folder)
+    manifest = read_json(folder / "manifest.json", "manifest")
+    decisions = manifest.get("plan") if isinstance(manifest, dict) else None
+    if (
+        not isinstance(decisions, dict)
+        or not isinstance(decisions.get("load_weights"), bool)
+        or not isinstance(lanes := decisions.get("lanes"), dict)
+        or not all(isinstance(count, int) for count in lanes.values())
+    ):
+        raise FileError(f"manifest {str(folder / 'manifest.json')!r} must be one that generate wrote")
+    return make_plan(load_graph(folder / "graph.safetensors"), lanes=lanes, load_weights=decisions["load_weights"])
+
+
+def load_stimulus(folder: Path, plan: Plan) -> tuple[np.ndarray, bytes]:
+    """Return the input spikes of the golden vectors in an output folder, and the content of the file.
+
+    The spikes are bool, (samples, timesteps, inputs).
+    """
+    path = Path(folder) / "sim" / "vectors.json"
+    content = read_bytes(path, "golden vectors", MAX_VECTORS_BYTES)
+    try:
+        vectors = json.loads(content)
+        if (
+            (vectors["format"], vectors["version"]) != (FORMAT, VERSION)
+            or vectors["inputs"] != plan.inputs
+            or not vectors["samples"]
+        ):
+            raise ValueError
+        spikes = np.zeros((len(vectors["samples"]), vectors["timesteps"], plan.inputs), bool)
+        for sample, values in enumerate(vectors["samples"]):
+            for step, addresses in enumerate(values["events"]):
+                spikes[sample, step, np.asarray(addresses, int)] = True
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        raise FileError(f"golden vectors {str(path)!r} must be those of this network, and are damaged or others") from None
+    return spikes, content
+
+
+def verify_folder(
+    folder: Path,
+    *,
+    simulator: VerifySimulator = "native",
+    spikes: np.ndarray | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    waves: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Hold the Verilog of an output folder against the integer reference.
+
+    Every spike and every state of every layer, the output stream, the cycles of every sample, and the same with
+    random stalls and random order of events. The native simulator also compares the accesses of every memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder of ``generate``.
+    simulator : str
+        ``"native"`` compiles the Verilog to a library and runs whole data sets; ``"icarus"`` and ``"verilator"``
+        run the bench that ships in the folder.
+    spikes : bool array, (samples, timesteps, inputs), or None
+        Input spikes. None takes those of the golden vectors in the folder.
+    samples : int or None
+        Only the first of them.
+    seed : int
+        Of the stalls, of the order of events, and of the moment of the reset.
+    waves : Path or None
+        FST file to write; not by ``"native"``.
+    progress : function of str
+        Told what happens now.
+
+    Returns
+    -------
+    dict
+        For ``verify.json``: ``ok``, ``problem`` (text that names the first difference, or None), and how much was
+        compared and differs.
+
+    Raises
+    ------
+    UsageError, FileError, ToolMissing
+        Something is missing. A difference is no exception but a result.
+    """
+    if simulator not in ("native", "icarus", "verilator"):
+        raise UsageError(f"simulator must be native, icarus or verilator, not {simulator!r}")
+    if waves is not None and simulator == "native":
+        raise UsageError("waves are written by the simulators 'icarus' and 'verilator', not by 'native'")
+    plan = load_plan(folder)
+    shipped: bytes | None = None
+    if spikes is None:
+        spikes, shipped = load_stimulus(folder, plan)
+    problem = None
+    if shipped is not None and shipped != make_vectors(plan, spikes):
+        problem = (
+            f"golden vectors {str(Path(folder) / 'sim' / 'vectors.json')!r} must be what the reference computes, and are not"
+        )
+    if samples is not None and not 1 <= samples <= len(spikes):
+        raise UsageError(f"samples must be between 1 and {len(spikes)}, the number there is, not {samples}")
+    spikes = spikes[:samples]
+    if simulator == "native":
+        results = _verify_natively(folder, plan, spikes, seed, progress)
+    else:
+        progress(f"computing golden vectors of {len(spikes)} samples")
+        vectors = make_vectors(plan, spikes)
+        progress(f"compiling and running the bench on {simulator}")
+        bench = run_bench(folder, vectors, simulator=simulator, seed=seed, waves=waves)
+        counts = bench.tests["undisturbed"]
+        results = {
+            "problem": bench.problem,
+            "engine": simulator,
+            **{name: value for name, value in counts.items() if name != "failure"},
+            "stalled_samples": bench.tests.get("stalled", {}).get("samples", 0),
+            "interrupted_samples": bench.tests.get("interrupted", {}).get("samples", 0),
+            "seconds": round(bench.seconds, 3),
+        }
+    results["problem"] = problem or results["problem"]
+    return {"ok": results["problem"] is None, "simulator": simulator, **results}
+
+
+def _verify_natively(folder: Path, plan: Plan, spikes: np.ndarray, seed: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    progress("compiling the Verilog")
+    simulator = compile_plan(plan, folder=folder)
+    words = spikes.shape[1] * sum(layer.outputs for layer in plan.layers)
+    # Samples of a network that never clears its state cannot be taken apart.
+    chunk = max(1, CHUNK_WORDS // words) if all(layer.spec.clear == "sample" for layer in plan.layers) else len(spikes)
+    totals: dict[str, int] = {}
+    clock_cycles, problem, run_seconds = 0, None, 0.0
+    for first in range(0, len(spikes), chunk):
+        part = spikes[first : first + chunk]
+        progress(f"running samples {first} to {first + len(part) - 1} of {len(spikes)}")
+        comparison, accesses, cycles, seconds = _compare_part(simulator, part)
+        clock_cycles, run_seconds = clock_cycles + cycles, run_seconds + seconds
+        for name, count in (comparison.counts() | accesses).items():
+            totals[name] = totals.get(name, 0) + count
+        if problem is None and not comparison.equal:
+            problem = str(comparison) if first == 0 else f"counting from sample {first}: {comparison}"
+        if problem is None and accesses["access_mismatches"]:
+            problem = (
+                f"accesses of the memories must be those the plan predicts, and {accesses['access_mismatches']} counts are not"
+            )
+    stalled = spikes[:STALLED_SAMPLES]
+    progress(f"running {len(stalled)} samples with random stalls")
+    disturbed = compare(
+        plan,
+        run(plan.graph, stalled),
+        simulator.run(stalled, trace=True, isolated=False, stalls=Stalls(seed), order=seed, abort_cycles=101),
+    )
+    if problem is None and not disturbed.equal:
+        problem = f"with stalls of seed {seed}: {disturbed}"
+    return {
+        "problem": problem,
+        "engine": simulator.engine,
+        **totals,
+        "clock_cycles": clock_cycles,
+        "stalled_samples": len(stalled),
+        "stalled_mismatches": disturbed.spike_mismatches + disturbed.membrane_mismatches + disturbed.output_mismatches,
+        "build_seconds": round(simulator.build_seconds, 3),
+        "seconds": round(run_seconds, 3),
+    }
+
+
+def _compare_part(simulator: Simulator, spikes: np.ndarray) -> tuple[Comparison, dict[str, int], int, float]:
+    """Return the comparison, the numbers of access counts, the cycles and the seconds of some samples."""
+    plan = simulator.plan
+    trace = run(plan.graph, spikes)
+    simulation = simulator.run(spikes, trace=True)
+    comparison = compare(plan, trace, simulation, predict_cycles(plan, trace.spikes))
+    pairs = [
+        (expected, got[name])
+        for counts, got in zip(count_accesses(plan, trace.spikes), simulation.accesses, strict=True)
+        for name, expected in counts.items()
+    ]
+    accesses = {
+        "access_counts": sum(expected.size for expected, _ in pairs),
+        "access_mismatches": sum(int((expected != got).sum()) for expected, got in pairs),
+    }
+    return comparison, accesses, simulation.total_cycles, simulation.run_seconds
