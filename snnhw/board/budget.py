@@ -1,6 +1,6 @@
 """Does a design fit a board, and what would make it fit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from snnhw.board.model import Board, RamBlock, board_names, load_board
 
@@ -32,8 +32,12 @@ def _larger(board: Board, resource: str, need: int) -> list[str]:
     return [other.name for other in others if amount(other) >= max(1, amount(board, need))]
 
 
-def shortages(used: Mapping[str, int], board: Board, design: str, *, weights_loaded: bool = False) -> list[str]:
-    """Return one sentence for each resource of which `design` needs more than `board` has: what, how much, and a remedy."""
+def shortages(used: Mapping[str, int], board: Board, design: str, *, weights_loaded: bool = False,
+              estimated: Collection[str] = ()) -> list[str]:
+    """Return one sentence for each resource of which `design` needs more than `board` has: what, how much, and a remedy.
+
+    Those in `estimated` are called approximate.
+    """
     have = available(board)
     problems = []
     for resource in RESOURCES:
@@ -52,5 +56,6 @@ def shortages(used: Mapping[str, int], board: Board, design: str, *, weights_loa
         larger = _larger(board, resource, need)
         if larger:
             remedies.append(f"use a larger board ({', '.join(larger[:3])})")
-        problems.append(f"{design} needs {need} {unit}, {board} has {have[resource]}: {', or '.join(remedies)}")
+        about = "about " if resource in estimated else ""
+        problems.append(f"{design} needs {about}{need} {unit}, {board} has {have[resource]}: {', or '.join(remedies)}")
     return problems

@@ -20,6 +20,7 @@ from snnhw.build.vivado import format_script
 from snnhw.errors import BoardError, UsageError
 from snnhw.files import atomic_folder, write_json
 from snnhw.plan import Plan
+from snnhw.plan.area import estimate_area
 from snnhw.tools import package_version, require_package
 
 __all__ = ["DEFAULT_SEEDS", "BuildResult", "build", "measure_core", "pack_core", "synthesize"]
@@ -113,9 +114,13 @@ def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _synthesize(source: Source, board: Board, top: Literal["core", "board"], folder: Path) -> Synthesis:
-    done = run_synthesis(source, board, top, board_pins(board), folder)
-    if done.problems:
-        raise BoardError("; ".join(done.problems))
+    # What surely does not fit is not worth the minutes that its synthesis takes.
+    problems = estimate_area(source.plan, board, top=top).problems(source.title, weights_loaded=source.plan.loaded_words > 0)
+    if not problems:
+        done = run_synthesis(source, board, top, board_pins(board), folder)
+        problems = done.problems
+    if problems:
+        raise BoardError("; ".join(problems))
     return done
 
 

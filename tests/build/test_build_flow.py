@@ -130,6 +130,14 @@ def test_a_network_that_is_too_large_is_one_sentence_and_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_surely_does_not_fit_is_not_synthesised(tmp_path, monkeypatch):
+    monkeypatch.setattr("snnhw.build.flow.run_synthesis", lambda *arguments: pytest.fail("must not be synthesised"))
+    plan = make_plan(small_graph([784, 128], timesteps=2), lanes=16)
+    with pytest.raises(BoardError, match=r"^network 'small' needs \d+ SB_RAM40_4K blocks, .* has 30: load the weights "):
+        build(plan, load_board("icebreaker"), out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_the_router_cannot_place_does_not_fit(tmp_path, built):
     """A design with more block RAMs than the device, past every check of ours."""
     netlist = json.loads((built.bitstream.parent / "netlist.json").read_text())

@@ -16,7 +16,8 @@ def chain(sizes: list[int], lanes: int, *, weight_bits: int = 4, state_bits: int
         weight = np.full((sizes[index], sizes[index - 1]), (1 << (weight_bits - 1)) - 1)
         weight[:, ::2] *= -1
         nodes.append(Linear(f"sum {index}", (nodes[-1].name,), weight, weight_bits))
-        nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,), NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits)))
+        spec = NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits)
+        nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,), spec))
     names = {f"neurons {index}": lanes for index in range(1, len(sizes))}
     return make_plan(Graph("chain", (*nodes, Readout("readout", (nodes[-1].name,))), 1000), lanes=names, load_weights=load)
 
@@ -62,7 +63,8 @@ def test_loaded_weights_go_to_single_port_ram_as_long_as_it_lasts():
 
 def test_bits_that_repeat_a_sign_are_not_stored():
     quiet = Neuron("neurons", ("sum",), NeuronSpec(threshold=1, bits=30))
-    nodes = (Input("input", (), (3,)), Linear("sum", ("input",), np.ones((300, 3), int), 2), quiet, Readout("readout", ("neurons",)))
+    nodes = (Input("input", (), (3,)), Linear("sum", ("input",), np.ones((300, 3), int), 2), quiet,
+             Readout("readout", ("neurons",)))
     plan = make_plan(Graph("quiet", nodes, 1), lanes=1)
     assert plan.layers[0].state.bits <= 8
     assert uses(plan, "icebreaker")[0, "membranes"] == ("block_ram", 1)

@@ -1,0 +1,245 @@
+"""Fit the area estimator to synthesised random plans. Writes snnhw/plan/area.toml.
+
+    python benchmarks/area_corpus.py measure --count 60 [--board icebreaker ...]
+    python benchmarks/area_corpus.py fit
+
+``measure`` synthesises and packs the bare core of each plan, places and routes every fourth (for Vivado, synthesises only), and
+appends a line to ``benchmarks/area_corpus.jsonl``; plans that do not fit the device are passed over. A plan is drawn from its
+number alone, so a line holds the number and what was measured.
+``fit`` finds the non-negative coefficients of least relative error. The errors it reports are those of plans held out: five
+times over, a fifth of the plans is predicted from the other four.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from snnhw.board import Board, load_board
+from snnhw.build import BuildResult, Synthesis, build, measure_core, pack_core, synthesize
+from snnhw.build.family import FAMILIES
+from snnhw.errors import BoardError, NetworkError
+from snnhw.files import write_bytes
+from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.plan import Plan, make_plan
+from snnhw.plan.area import multipliers, plan_features
+from snnhw.plan.ram import map_memories
+
+CORPUS = Path(__file__).with_name("area_corpus.jsonl")
+TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
+PLACED_EVERY = 4
+FOLDS = 5
+BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
+# What each quantity is made of. The names are those of snnhw.plan.area.
+FEATURES = {
+    "logic": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
+              "state_bits", "update_bits", "reset_bits", "late_bits", "clipped_bits", "parameter_bits", "multiplied_bits",
+              "mux_bits", "lut_rams", "lut_ram_mux_bits", "constant_bits", "register_bits", "loaded_bits"),
+    "flip_flops": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
+                   "state_bits", "update_bits", "reset_bits", "late_bits", "parameter_bits", "multiplied_bits", "register_bits",
+                   "lut_rams", "constant_bits", "stages"),
+    "period_ns": ("accelerator", "widest_update", "widest_current", "most_lanes", "deepest_mux", "multiplied"),
+}
+# Period of other boards of the family, as a multiple: builds of one 64-64-10 network, median of 2 seeds.
+PERIOD_SCALE = {
+    "icebreaker": {"icebreaker": 1.0, "ice40-hx8k": 0.456},
+    "orangecrab-25f": {"orangecrab-25f": 1.0, "ulx3s-85f": 1.384},
+    "tang-nano-9k": {"tang-nano-9k": 1.0},
+    "arty-a7-35t": {},
+}
+HEADER = """# Coefficients of snnhw/plan/area.py, written by benchmarks/area_corpus.py fit; do not edit.
+# Bare cores of random plans, synthesised with pyosys, placed and routed with nextpnr, seed 1. The errors are those of
+# plans held out in turn, a fifth at a time; the coefficients are then fitted to all plans.
+"""
+
+
+def draw_plan(number: int) -> Plan:
+    """Return random plan `number`: one to three layers, everything that decides area varied."""
+    rng = np.random.default_rng(number)
+    while True:
+        layers = int(rng.choice([1, 1, 2, 2, 3]))
+        sizes = [int(np.exp(rng.uniform(np.log(lowest), np.log(highest)))) for lowest, highest in [(4, 150), *[(3, 70)] * layers]]
+        nodes: list = [Input("input", (), (sizes[0],))]
+        for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+            bits = int(rng.choice([2, 3, 4, 4, 5, 6, 8]))
+            highest = (1 << (bits - 1)) - 1
+            weight = rng.integers(-highest, highest + 1, (outputs, inputs))
+            weight[rng.random(weight.shape) < rng.choice([0.0, 0.3, 0.8])] = 0
+            frac = int(rng.choice([0, 0, 1, 2, 4]))
+            scale = max(2, int(highest * inputs ** 0.5)) << frac
+            state = int(rng.integers(max(6, scale.bit_length()), 20))
+            threshold = min(scale, (1 << (state - 1)) - 1)
+
+            def each(value: int, rng: np.random.Generator = rng, outputs: int = outputs) -> np.ndarray | int:
+                return rng.integers(max(1, value // 2), value + 1, outputs) if rng.random() < 0.3 else value
+
+            kind = str(rng.choice(["one", "shift", "shift", "mul"]))
+            factor = int(rng.choice([3, 4, 6, 8]))
+            if kind == "mul":
+                decay = Decay("mul", factor, each((1 << factor) - 1))
+            else:
+                decay = Decay(kind, int(rng.integers(1, 7)) if kind == "shift" else 0)
+            reset = str(rng.choice(["zero", "subtract", "subtract", "none"]))
+            spec = NeuronSpec(threshold=each(threshold), decay=decay, reset=reset, bits=state, frac=frac,
+                              reset_amount=max(1, threshold // 2) if reset == "subtract" else 0,
+                              reset_time=str(rng.choice(["immediate", "next"])),
+                              bias=each(max(1, threshold // 4)) if rng.random() < 0.5 else 0)
+            nodes.append(Linear(f"sum {index}", (nodes[-1].name,), weight, bits))
+            nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,), spec))
+        lanes = {f"neurons {index}": min(int(rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 24, 32])), outputs)
+                 for index, outputs in enumerate(sizes[1:])}
+        graph = Graph("random", (*nodes, Readout("readout", (nodes[-1].name,))), 10)
+        try:
+            return make_plan(graph, lanes=lanes, load_weights=bool(rng.random() < 0.25))
+        except NetworkError:
+            continue
+
+
+def measure(count: int, boards: list[str], begin: int) -> None:
+    """Append what random plans use of boards to the corpus."""
+    known = {(record["board"], record["plan"]) for record in read_corpus()}
+    for number in range(begin, begin + count):
+        plan = draw_plan(number)
+        for name in boards:
+            if (name, number) in known:
+                continue
+            board = load_board(name)
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    # Placing takes most of the time, and only the frequency needs it; on Gowin the cells do too.
+                    if board.flow == "vivado":
+                        result: BuildResult | Synthesis = synthesize(plan, board, Path(folder))
+                    elif number % PLACED_EVERY and board.family != "gowin":
+                        result = pack_core(plan, board, Path(folder))
+                    else:
+                        result = measure_core(plan, board, Path(folder), seeds=(1,))
+                except BoardError as error:
+                    print(f"{name} {number}: {error}", file=sys.stderr)
+                    continue
+            fmax = result.median_mhz if isinstance(result, BuildResult) else None
+            record = {"board": name, "plan": number, "used": result.used, "cells": result.cells, "fmax_mhz": fmax}
+            with CORPUS.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            print(f"{name} {number}: {result.used} {fmax} MHz", file=sys.stderr)
+
+
+def read_corpus() -> list[dict]:
+    """Return the records of the corpus, in the order of boards and plans."""
+    records = [json.loads(line) for line in CORPUS.read_text().splitlines()] if CORPUS.is_file() else []
+    return sorted((record for record in records if "plan" in record), key=lambda record: (record["board"], record["plan"]))
+
+
+def solve(features: list[dict[str, float]], values: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
+    """Return non-negative coefficients of least relative error; what contributes nothing is left out."""
+    matrix = np.array([[row[name] for name in names] for row in features]) / values[:, None]
+    weights, _ = nnls(matrix, np.ones(len(values)))
+    return {name: float(f"{weight:.4g}") for name, weight in zip(names, weights, strict=True) if weight > 1e-9}
+
+
+def errors(coefficients: dict[str, float], features: list[dict[str, float]], values: np.ndarray) -> np.ndarray:
+    """Return the relative error of each plan."""
+    predicted = np.array([sum(weight * row[name] for name, weight in coefficients.items()) for row in features])
+    return np.abs(predicted / values - 1)
+
+
+def cross_validate(features: list[dict[str, float]], values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Return the relative error of each plan under coefficients fitted to the plans of the other folds."""
+    found = np.zeros(len(values))
+    for fold in range(FOLDS):
+        out = np.arange(len(values)) % FOLDS == fold
+        if out.any():
+            train, test = ([row for row, side in zip(features, out, strict=True) if side == wanted] for wanted in (False, True))
+            found[out] = errors(solve(train, values[~out], names), test, values[out])
+    return found
+
+
+def fit() -> None:
+    """Fit, print and write the coefficients and their errors."""
+    lines = [HEADER]
+    records = read_corpus()
+    for name in BOARDS:
+        board = load_board(name)
+        mine = [record for record in records if record["board"] == name]
+        plans = [draw_plan(record["plan"]) for record in mine]
+        features = [plan_features(plan, board) for plan in plans]
+        report_memories(board, mine, plans)
+        top = board_top(board)
+        lines += [f"[{board.family}]", f"board_top = {{ {', '.join(f'{key} = {value}' for key, value in top.items())} }}", ""]
+        for quantity, names in FEATURES.items():
+            if quantity == "period_ns" and board.flow == "vivado":
+                continue
+            known = [index for index, record in enumerate(mine) if quantity != "period_ns" or record["fmax_mhz"]]
+            rows = [features[index] for index in known]
+            measured = np.array([1e3 / mine[index]["fmax_mhz"] if quantity == "period_ns" else mine[index]["used"][quantity]
+                                 for index in known])
+            unseen = cross_validate(rows, measured, names)
+            final = solve(rows, measured, names)
+            seen = errors(final, rows, measured)
+            print(f"{name} {quantity}: {len(rows)} plans, fitted to median {np.median(seen):.1%}; held out: "
+                  f"median {np.median(unseen):.1%}, 90 % within {np.quantile(unseen, 0.9):.1%}, worst {unseen.max():.1%}")
+            lines += [f"[{board.family}.{quantity}]",
+                      f"plans = {len(rows)}",
+                      f"error_median = {np.median(unseen):.3f}",
+                      f"error_p90 = {np.quantile(unseen, 0.9):.3f}",
+                      f"error_worst = {unseen.max():.3f}"]
+            if quantity == "period_ns":
+                lines += [f"boards = {{ {', '.join(f'{key} = {value}' for key, value in PERIOD_SCALE[name].items())} }}"]
+            lines += ["", f"[{board.family}.{quantity}.coefficients]"]
+            lines += [*(f"{key} = {value:g}" for key, value in final.items()), ""]
+    write_bytes(TARGET, "\n".join(lines).encode())
+
+
+def report_memories(board: Board, records: list[dict], plans: list[Plan]) -> None:
+    """Print how many plans had their memory blocks and multipliers counted right."""
+    for resource in ("block_ram", "single_port_ram", "dsp"):
+        family = FAMILIES[board.family]
+        pairs = [(family.count(record["cells"]).get(resource, 0), multipliers(plan, board) if resource == "dsp" else
+                  sum(use.blocks for use in map_memories(plan, board) if use.resource == resource), record["plan"])
+                 for record, plan in zip(records, plans, strict=True)]
+        wrong = [(number, measured, counted) for measured, counted, number in pairs if measured != counted]
+        print(f"{board.name} {resource}: {len(pairs) - len(wrong)} of {len(pairs)} plans exact; "
+              f"others as (plan, measured, counted): {wrong[:12]}")
+
+
+def board_top(board: Board) -> dict[str, int]:
+    """Return what the serial line and its messages add to a core, from one small network built both ways, once."""
+    for line in CORPUS.read_text().splitlines():
+        record = json.loads(line)
+        if record["board"] == board.name and "board_top" in record:
+            return record["board_top"]
+    plan = draw_plan(11)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = build(plan, board, seeds=(1,), out=Path(folder) / "board").used
+        (Path(folder) / "core").mkdir()
+        if board.flow == "vivado":
+            core = synthesize(plan, board, Path(folder) / "core").used
+        else:
+            core = measure_core(plan, board, Path(folder) / "core", seeds=(1,)).used
+    added = {name: whole[name] - core[name] for name in ("logic", "flip_flops", "block_ram")}
+    with CORPUS.open("a") as file:
+        file.write(json.dumps({"board": board.name, "board_top": added}) + "\n")
+    return added
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure", help="place and route random plans")
+    measuring.add_argument("--count", type=int, default=60)
+    measuring.add_argument("--begin", type=int, default=0)
+    measuring.add_argument("--board", nargs="+", default=list(BOARDS))
+    commands.add_parser("fit", help="fit the coefficients")
+    arguments = parser.parse_args()
+    if arguments.command == "measure":
+        measure(arguments.count, arguments.board, arguments.begin)
+    else:
+        fit()
+
+
+if __name__ == "__main__":
+    main()
