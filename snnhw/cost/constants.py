@@ -100,7 +100,6 @@ _NEEDED = {
         "flip_flop_clock": "pJ/flip-flop/cycle",
         "toggle": "pJ/toggle",
         "netlist_per_rtl_toggle": "1",
-        "local_per_routed": "1",
         "add_toggles": "toggle/bit",
         "memory_toggles": "toggle/bit",
         "multiply": "pJ/bit2",

@@ -36,8 +36,8 @@ IDLE_POLICY = (
     "'idle' says what a second of waiting costs"
 )
 NET_CLASSES = (
-    "every RTL signal is taken for general routing, the expensive class, because synthesis decides where it runs; "
-    "only the sum of a lane is known to stay in its adder's cells"
+    "synthesis decides which nets there are and where they run: toggles of RTL signals are scaled to those of a netlist, "
+    "and every net is taken for general routing, the expensive class"
 )
 
 

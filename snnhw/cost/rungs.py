@@ -13,20 +13,18 @@ from snnhw.cost.counts import Counts
 from snnhw.cost.energy import STATIC, Energy, Term
 from snnhw.cost.memories import block_terms, macro_terms
 from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.area import estimate_area
 from snnhw.plan.ram import RamUse, map_memories
 
 __all__ = [
     "Target",
     "activity_energy",
-    "classify",
     "finaliser_bits",
-    "flip_flops",
     "full_energy",
     "memory_energy",
     "operation_energy",
+    "place",
 ]
-
-FINALISER_STAGES = 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Target:
     clock_hz : float
         A sample takes its cycles over this; static power counts for that time and no longer.
     flip_flops : int or None
-        Those of the design after synthesis, in the place of an estimate from the plan.
+        Those of the design after synthesis; None estimates them from the plan.
     """
 
     board: Board
@@ -65,16 +63,6 @@ def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
     elif spec.decay.kind == "mul":
         multiplied = layer.state_bits * (spec.decay.shift + 1)
     return added, layer.state_bits, multiplied
-
-
-def flip_flops(layer: LayerPlan) -> int:
-    """Estimate the flip-flops of a core: accumulators, their shadow, the stages of the finaliser, addresses and counters."""
-    addresses = (
-        3 * layer.input_address_bits + 3 * layer.output_address_bits + 2 * max(1, (layer.tiles * layer.inputs - 1).bit_length())
-    )
-    return (
-        2 * layer.lanes * layer.current_bits + FINALISER_STAGES * layer.update_bits + addresses + layer.lanes * layer.weight_bits
-    )
 
 
 def _means(counts: Counts, index: int) -> dict[str, float]:
@@ -116,10 +104,10 @@ def _target_terms(plan: Plan, counts: Counts, target: Target) -> list[Term]:
         for term in block_terms(layer, _means(counts, layer.index), target.constants, uses[layer.index])
     ]
     cycles = counts.mean_cycles
-    registers = {layer.name: flip_flops(layer) for layer in plan.layers} if target.flip_flops is None else {"": target.flip_flops}
-    terms += [
-        Term(name, "flip-flops", cycles * count, "flip-flop*cycle", ("flip_flop_clock",)) for name, count in registers.items()
-    ]
+    registers = target.flip_flops
+    if registers is None:
+        registers = estimate_area(plan, target.board, top="core").used["flip_flops"][0]
+    terms.append(Term("", "flip-flops", cycles * registers, "flip-flop*cycle", ("flip_flop_clock",)))
     terms.append(Term("", "clock", cycles, "cycle", ("clock",)))
     terms.append(Term("", STATIC, cycles / target.clock_hz, "s", ("static",)))
     return terms
@@ -180,19 +168,14 @@ def full_energy(
 _PARTS = {"accumulator": "accumulate", "finaliser": "finalise"}
 
 
-def classify(names: Iterable[str]) -> tuple[int | None, str, str]:
-    """Return the core, the kind of energy, and the parameter of the net class that a wire belongs to, from all its names.
+def place(names: Iterable[str]) -> tuple[int | None, str]:
+    """Return the core and the kind of energy that a wire belongs to, from all its names.
 
     The name deepest in the hierarchy decides: a port of a core is also a signal of the unit that drives it.
-    Where a wire will run is decided by synthesis. Only a lane's sum is known to stay in the cells of its
-    own adder; every other wire is taken for general routing, the expensive class.
     """
-    ordered = sorted(names, key=lambda name: (-name.count("."), name))
-    path = ordered[0].split(".")
+    path = min(names, key=lambda name: (-name.count("."), name)).split(".")
     core = int(found[1]) if (found := re.fullmatch(r"(?:layer|trace)(\d+)(?:_\w+)?", path[0])) else None
-    kind = next((kind for part, kind in _PARTS.items() if part in path[1:-1]), "logic")
-    local = kind == "accumulate" and any(name.rpartition(".")[2].startswith("total_") for name in ordered)
-    return core, kind, "local_per_routed" if local else ""
+    return core, next((kind for part, kind in _PARTS.items() if part in path[1:-1]), "logic")
 
 
 def activity_energy(
@@ -207,6 +190,9 @@ def activity_energy(
 ) -> Energy:
     """Return rung R2: toggles of every RTL signal, and measured memory accesses, clock, flip-flops and static power.
 
+    Which nets there will be, and where they run, is decided by synthesis: the toggles of RTL signals are scaled to those
+    of a netlist, and every net is taken for general routing, the expensive class.
+
     Parameters
     ----------
     counts : Counts
@@ -220,14 +206,14 @@ def activity_energy(
     for alias, name in (aliases or {}).items():
         if name in names:
             names[name].append(alias)
-    sums: dict[tuple[str, str, str], int] = {}
+    sums: dict[tuple[str, str], int] = {}
     for name, count in toggles.items():
-        core, kind, net_class = classify(names[name])
+        core, kind = place(names[name])
         layer = plan.layers[core].name if core is not None and core < len(plan.layers) else ""
-        sums[layer, kind, net_class] = sums.get((layer, kind, net_class), 0) + int(count)
+        sums[layer, kind] = sums.get((layer, kind), 0) + int(count)
     terms = [
-        Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", *filter(None, [net_class]), "toggle"))
-        for (layer, kind, net_class), count in sorted(sums.items())
+        Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", "toggle"))
+        for (layer, kind), count in sorted(sums.items())
     ]
     terms += _target_terms(plan, counts, target)
     title = "signal toggles of the RTL, memory accesses, clock and static power"

@@ -199,5 +199,5 @@ def test_real_hardware_is_counted_exactly():
     # The model of the logic is good for a factor of a few; nothing of the RTL's activity is lost between the kinds.
     assert 0.4 < r2["mid_pj"] / a2["mid_pj"] < 2.5
     toggled = sum(row["mid_pj"] for row in r2["rows"] if row["kind"] in ("accumulate", "finalise", "logic"))
-    assert 0 < toggled <= activity.toggles / 3 * 0.92 * 0.25 * (1 + 1e-9)
+    assert 0 < toggled <= activity.toggles / 3 * 1.9 * 0.25 * (1 + 1e-9)
     assert {row["layer"] for row in r2["rows"]} == {"hidden", "last", ""}
