@@ -69,7 +69,8 @@ class Neuron:
             operand = delay(operand, "operand", self.layer.state_bits)
             fired, current, stage = delay(fired, "fired_1"), delay(current, "current_1"), 2
             product = delay(operand * parameter("factor", 2), "product")
-            decayed = product[spec.decay.shift:].as_signed()
+            # A product that is not as wide as the shift leaves its sign.
+            decayed = product[min(spec.decay.shift, len(product) - 1):].as_signed()
         else:
             leaked = stored - (stored >> spec.decay.shift) if spec.decay.kind == "shift" else stored
             leaked = Mux(fired, parameter("reset_amount", 1), leaked) if replaced else leaked
