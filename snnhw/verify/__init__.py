@@ -1,5 +1,6 @@
 """Proof: the reference against the generated hardware, in simulators and as a netlist."""
 
+from snnhw.verify.checks import Check, check_disturbed, check_undisturbed
 from snnhw.verify.cocotb_run import BenchRun, run_bench
 from snnhw.verify.compare import Comparison, Mismatch, compare
 from snnhw.verify.flow import load_plan, load_stimulus, verify_folder
@@ -13,6 +14,7 @@ __all__ = [
     "MISSING",
     "Activity",
     "BenchRun",
+    "Check",
     "Comparison",
     "Mismatch",
     "NetActivity",
@@ -20,6 +22,8 @@ __all__ = [
     "Simulation",
     "Simulator",
     "Stalls",
+    "check_disturbed",
+    "check_undisturbed",
     "compare",
     "compile_batch",
     "compile_netlist",

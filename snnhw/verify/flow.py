@@ -11,13 +11,9 @@ from snnhw.errors import FileError, UsageError
 from snnhw.files import read_bytes, read_json
 from snnhw.ir import load_graph
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.accesses import count_accesses
-from snnhw.plan.cycles import predict_cycles
-from snnhw.reference import run
+from snnhw.verify.checks import check_disturbed, check_undisturbed
 from snnhw.verify.cocotb_run import run_bench
-from snnhw.verify.compare import Comparison, compare
-from snnhw.verify.native import Simulator, compile_plan
-from snnhw.verify.simulation import Stalls
+from snnhw.verify.native import compile_plan
 from snnhw.verify.vectors import FORMAT, VERSION, make_vectors
 
 __all__ = ["VerifySimulator", "load_plan", "load_stimulus", "verify_folder"]
@@ -157,54 +153,30 @@ def _verify_natively(folder: Path, plan: Plan, spikes: np.ndarray, seed: int, pr
     # Samples of a network that never clears its state cannot be taken apart.
     chunk = max(1, CHUNK_WORDS // words) if all(layer.spec.clear == "sample" for layer in plan.layers) else len(spikes)
     totals: dict[str, int] = {}
-    clock_cycles, problem, run_seconds = 0, None, 0.0
+    problem, seconds = None, 0.0
     for first in range(0, len(spikes), chunk):
         part = spikes[first : first + chunk]
         progress(f"running samples {first} to {first + len(part) - 1} of {len(spikes)}")
-        comparison, accesses, cycles, seconds = _compare_part(simulator, part)
-        clock_cycles, run_seconds = clock_cycles + cycles, run_seconds + seconds
-        for name, count in (comparison.counts() | accesses).items():
-            totals[name] = totals.get(name, 0) + count
-        if problem is None and not comparison.equal:
-            problem = str(comparison) if first == 0 else f"counting from sample {first}: {comparison}"
-        if problem is None and accesses["access_mismatches"]:
-            problem = (
-                f"accesses of the memories must be those the plan predicts, and {accesses['access_mismatches']} counts are not"
-            )
+        check = check_undisturbed(simulator, part)
+        counts = check.comparison.counts() | {
+            "access_counts": check.access_counts,
+            "access_mismatches": check.access_mismatches,
+            "clock_cycles": check.simulation.total_cycles,
+        }
+        totals = {name: totals.get(name, 0) + count for name, count in counts.items()}
+        seconds += check.simulation.run_seconds
+        if problem is None and check.problem is not None:
+            problem = f"counting from sample {first}: {check.problem}" if first else check.problem
     stalled = spikes[:STALLED_SAMPLES]
     progress(f"running {len(stalled)} samples with random stalls")
-    disturbed = compare(
-        plan,
-        run(plan.graph, stalled),
-        simulator.run(stalled, trace=True, isolated=False, stalls=Stalls(seed), order=seed, abort_cycles=101),
-    )
-    if problem is None and not disturbed.equal:
-        problem = f"with stalls of seed {seed}: {disturbed}"
+    disturbed = check_disturbed(simulator, stalled, seed)
+    differing = disturbed.comparison.spike_mismatches + disturbed.comparison.membrane_mismatches
     return {
-        "problem": problem,
+        "problem": problem or disturbed.problem,
         "engine": simulator.engine,
         **totals,
-        "clock_cycles": clock_cycles,
         "stalled_samples": len(stalled),
-        "stalled_mismatches": disturbed.spike_mismatches + disturbed.membrane_mismatches + disturbed.output_mismatches,
+        "stalled_mismatches": differing + disturbed.comparison.output_mismatches,
         "build_seconds": round(simulator.build_seconds, 3),
-        "seconds": round(run_seconds, 3),
+        "seconds": round(seconds, 3),
     }
-
-
-def _compare_part(simulator: Simulator, spikes: np.ndarray) -> tuple[Comparison, dict[str, int], int, float]:
-    """Return the comparison, the numbers of access counts, the cycles and the seconds of some samples."""
-    plan = simulator.plan
-    trace = run(plan.graph, spikes)
-    simulation = simulator.run(spikes, trace=True)
-    comparison = compare(plan, trace, simulation, predict_cycles(plan, trace.spikes))
-    pairs = [
-        (expected, got[name])
-        for counts, got in zip(count_accesses(plan, trace.spikes), simulation.accesses, strict=True)
-        for name, expected in counts.items()
-    ]
-    accesses = {
-        "access_counts": sum(expected.size for expected, _ in pairs),
-        "access_mismatches": sum(int((expected != got).sum()) for expected, got in pairs),
-    }
-    return comparison, accesses, simulation.total_cycles, simulation.run_seconds

@@ -35,17 +35,17 @@ VIOLATIONS = {
 
 
 # In the order of struct SnnhwJob; what is not a pointer is a uint64_t.
-_FIELDS = (
-    "begin addresses samples steps words word_count word_bytes layers neurons "
-    "isolated source_stall sink_stall seed patience abort_cycles "
-    "spikes membranes output cycles counts "
-    "activity total_cycles violation violation_cycle violation_sample violation_step"
-).split()
+_STIMULUS = ("begin", "addresses", "samples", "steps", "words", "word_count", "word_bytes", "layers", "neurons")
+_CONDUCT = ("isolated", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")
+_RESULTS = ("spikes", "membranes", "output", "cycles", "counts", "activity", "total_cycles",
+            "violation", "violation_cycle", "violation_sample", "violation_step")  # fmt: skip
 _POINTERS = {"begin", "addresses", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts"}
 
 
 class _Job(ctypes.Structure):
-    _fields_: ClassVar = [(name, ctypes.c_void_p if name in _POINTERS else ctypes.c_uint64) for name in _FIELDS]
+    _fields_: ClassVar = [
+        (name, ctypes.c_void_p if name in _POINTERS else ctypes.c_uint64) for name in (*_STIMULUS, *_CONDUCT, *_RESULTS)
+    ]
 
 
 @dataclass(frozen=True)
