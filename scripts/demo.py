@@ -46,6 +46,7 @@ def summary(run: Path, seconds: float) -> list[tuple[str, str]]:
                      f"{used['block_ram']['used']} of {used['block_ram']['available']} RAM blocks"),
         ("speed", f"{built['median_mhz']} MHz reached, {clock_mhz:g} MHz needed; {cycles:,.0f} cycles and "
                   f"{cycles / clock_mhz:,.0f} µs per sample"),
+        *((f"energy {rung['rung']}", rung["text"].partition(" ")[2]) for rung in results(run, "energy")["rungs"]),
         ("bitstream", str(Path(built["folder"]) / built["bitstream"])),
         ("report", str(run / "report.html")),
         ("time", f"{seconds:.0f} s"),

@@ -39,7 +39,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.board import load_board
     from snnhw.cost import comparison_table, energy_ladder, energy_table
     from snnhw.reference import run as interpret
-    target = load_board(board or opened.decisions().get("board") or "icebreaker")
+    target = load_board(board or opened.board)
     plan = opened.plan(parse_lanes(lanes), load_weights)
     spikes, _ = opened.samples(samples)
     session.progress(f"running the integer reference on {samples} samples")
@@ -47,6 +47,8 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     session.progress("simulating the RTL and counting its activity")
     measured = _measure(plan, spikes)
     session.progress("drawing the bands")
-    results = energy_ladder(plan, trace.spikes, measured=measured, board=target, seed=seed)
+    built = opened.recorded("build", "board", "used")
+    flip_flops = built["used"]["flip_flops"]["used"] if built.get("board") == target.name else None
+    results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed)
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),
                    folder=opened.folder, seed=seed)

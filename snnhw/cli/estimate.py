@@ -19,7 +19,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost import energy_table, estimate, layer_table
     from snnhw.plan.area import estimate_area
     from snnhw.reference import run as interpret
-    target = load_board(board or opened.decisions().get("board") or "icebreaker")
+    target = load_board(board or opened.board)
     plan = opened.plan(parse_lanes(lanes), load_weights)
     spikes, _ = opened.samples(samples)
     session.progress(f"running the integer reference on {len(spikes)} samples")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFolder", "open_run", "run_of_hardware"]
 
-GRAPH, SAMPLES, HARDWARE_RECORD = "graph.safetensors", "samples.safetensors", "generate.json"
+GRAPH, SAMPLES = "graph.safetensors", "samples.safetensors"
+DEFAULT_BOARD = "icebreaker"
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,27 @@ class RunFolder:
         except (TypeError, ValueError) as error:
             raise FileError(f"samples file {str(path)!r} does not fit the network: {error}") from None
 
-    def decisions(self) -> dict[str, Any]:
-        """Return what ``generate`` decided here: board, lanes and weight loading; empty before it ran."""
+    def recorded(self, command: str, *names: str) -> dict[str, Any]:
+        """Return results of an earlier command by name; none when it did not run here."""
         from snnhw.files import read_json
-        path = self.folder / HARDWARE_RECORD
+        path = self.folder / f"{command}.json"
         if not path.exists():
             return {}
         record = read_json(path, "record")
         results = record.get("results") if isinstance(record, dict) else None
-        if not isinstance(results, dict) or not {"board", "lanes", "load_weights"} <= set(results):
-            raise FileError(f"record {str(path)!r} must be one that generate wrote")
-        return {name: results[name] for name in ("board", "lanes", "load_weights")}
+        if not isinstance(results, dict) or not set(names) <= set(results):
+            raise FileError(f"record {str(path)!r} must be one that {command} wrote")
+        return {name: results[name] for name in names}
+
+    @property
+    def board(self) -> str:
+        """Board that ``generate`` was told of here, else the default."""
+        return self.recorded("generate", "board").get("board") or DEFAULT_BOARD
 
     def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None) -> "Plan":
         """Plan the network as told, or as ``generate`` planned it here, or by default."""
         from snnhw.plan import DEFAULT_LANES, make_plan
-        earlier = self.decisions()
+        earlier = self.recorded("generate", "lanes", "load_weights")
         chosen = lanes if lanes is not None else earlier.get("lanes", DEFAULT_LANES)
         loaded = load_weights if load_weights is not None else earlier.get("load_weights", False)
         return make_plan(self.graph, lanes=chosen, load_weights=loaded)
