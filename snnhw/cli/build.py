@@ -7,7 +7,7 @@ import typer
 
 from snnhw.cli.options import Board, Debug, Hardware, Json, Quiet
 from snnhw.cli.output import Session, key_values, table
-from snnhw.cli.runs import run_of_hardware
+from snnhw.cli.runs import board_of_hardware, run_of_hardware
 from snnhw.errors import UsageError
 
 __all__ = ["command"]
@@ -25,11 +25,7 @@ def command(hardware: Hardware, board: Board = None,
     session = Session("build", json=json, quiet=quiet)
     from snnhw.board import load_board
     from snnhw.build import build
-    from snnhw.files import read_json
-    named = board or read_json(hardware / "manifest.json", "manifest").get("board")
-    if not named:
-        raise UsageError("--board must be given, because the hardware was generated for no board")
-    target = load_board(named)
+    target = load_board(board or board_of_hardware(hardware))
     if not 1 <= seeds <= 64:
         raise UsageError(f"--seeds must be between 1 and 64, not {seeds}")
     folder = out or hardware.with_name(f"{hardware.name}-{target.name}")

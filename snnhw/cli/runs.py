@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from snnhw.ir import Graph
     from snnhw.plan import Plan
 
-__all__ = ["RunFolder", "open_run", "run_of_hardware"]
+__all__ = ["RunFolder", "board_of_hardware", "open_run", "run_of_hardware"]
 
 GRAPH, SAMPLES = "graph.safetensors", "samples.safetensors"
 DEFAULT_BOARD = "icebreaker"
@@ -96,6 +96,19 @@ def open_run(path: Path) -> RunFolder:
             raise FileError(f"run folder {str(path)!r} has no {GRAPH}, which `snnhw lower` writes")
         return RunFolder(path, load_graph(path / GRAPH))
     return RunFolder(path.parent, load_graph(path))
+
+
+def board_of_hardware(hardware: Path) -> str:
+    """Return the board that a folder was generated for."""
+    from snnhw.files import read_json
+    path = hardware / "manifest.json"
+    manifest = read_json(path, "manifest")
+    board = manifest.get("board") if isinstance(manifest, dict) else 0
+    if board is None:
+        raise UsageError("--board must be given, because the hardware was generated for no board")
+    if not isinstance(board, str):
+        raise FileError(f"manifest {str(path)!r} must be one that generate wrote")
+    return board
 
 
 def run_of_hardware(hardware: Path) -> Path:

@@ -146,3 +146,46 @@ def test_missing_package(snnhw, monkeypatch, tmp_path, command, module, extra):
     refused(snnhw(*command), rf".* needs the package '{module}', install it with: pip install 'snnhw\[{extra}\]'", code=3)
     assert list(tmp_path.iterdir()) == []
 
+
+
+# Boards that are too small.
+
+TOO_LARGE = (r"network 'small' needs 103 SB_RAM40_4K blocks, 1BitSquared iCEBreaker 1\.0 \(iCE40UP5K\) has 30: "
+             r"load the weights at run time into its SB_SPRAM256KA blocks, or use fewer weight bits or fewer neurons, "
+             r"or use a larger board \(tang-nano-9k, orangecrab-25f, arty-a7-35t\)")
+
+
+def test_network_too_large_for_the_board(snnhw, tmp_path):
+    """Known from the plan: `estimate` shows by how much."""
+    write_run(tmp_path / "run", make_graph(inputs=300, hidden=300))
+    done = snnhw("estimate", tmp_path / "run", "--board", "icebreaker", "--samples", 1)
+    assert done.code == 1
+    assert re.fullmatch(rf"error: {TOO_LARGE}\n", done.err), done.err
+    assert re.search(r"block ram +103 +103 +103 +30", done.out)
+
+
+def test_network_too_large_to_build(snnhw, tmp_path):
+    write_run(tmp_path / "run", make_graph(inputs=300, hidden=300))
+    run, hardware = tmp_path / "run", tmp_path / "run" / "hw"
+    assert snnhw("generate", run, "--out", hardware, "--samples", 1, "--board", "icebreaker").code == 0
+    refused(snnhw("build", hardware), TOO_LARGE)
+    assert not (run / "hw-icebreaker").exists()
+    assert not (run / "build.json").exists()
+
+
+def test_build_needs_a_board(snnhw, run_folder):
+    assert snnhw("generate", run_folder, "--out", run_folder / "hw", "--samples", 1).code == 0
+    refused(snnhw("build", run_folder / "hw"), "--board must be given, because the hardware was generated for no board")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"board": 3}'])
+def test_build_of_a_strange_manifest(snnhw, run_folder, content):
+    (run_folder / "manifest.json").write_text(content)
+    refused(snnhw("build", run_folder), r"manifest '.*manifest\.json' must be one that generate wrote")
+
+
+@pytest.mark.parametrize("seeds", [0, 65])
+def test_build_seeds(snnhw, run_folder, seeds):
+    (run_folder / "manifest.json").write_text("{}")
+    refused(snnhw("build", run_folder, "--board", "icebreaker", "--seeds", seeds),
+            rf"--seeds must be between 1 and 64, not {seeds}")
