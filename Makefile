@@ -11,8 +11,10 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 bin := $(VENV)/bin
 ready := $(VENV)/.ready
 jobs ?= 2
+minutes ?= 10
+seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove bench mnist retrain wheel clean
+.PHONY: demo test lint types unit install icarus fuzz prove slow bench mnist retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -42,21 +44,28 @@ icarus:
 	@sh scripts/install_icarus.sh
 
 # Longer proofs, outside `make test`.
-fuzz: install icarus
-	OMP_NUM_THREADS=1 SNNHW_HYPOTHESIS=fuzz $(bin)/pytest -n $(jobs) -m slow -k fuzz
 
+# Random networks through reference and RTL; goes on where the log of an earlier run ends.
+fuzz: install
+	mkdir -p build
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/fuzz.py --minutes $(minutes) --seed $(seed) --log build/fuzz.jsonl
+
+# Formal proofs of the larger blocks.
 prove: install
-	$(bin)/pytest -n $(jobs) -m slow -k prove
+	$(bin)/pytest -n $(jobs) -m slow tests/formal
+
+# Every test that `make test` leaves out.
+slow: install icarus
+	OMP_NUM_THREADS=1 $(bin)/pytest -n $(jobs) -m slow
 
 # All 10,000 test images through the RTL, and place and route for an ECP5-25; needs the data set, see models/mnist.
 mnist: install
 	$(bin)/python scripts/demo.py --model models/mnist --board orangecrab-25f --samples 4 --out build/mnist
 
+# Start of the program; logic cells and clock of one core on iCE40UP5K.
 bench: install
 	$(bin)/python benchmarks/startup.py
-
-wheel: install
-	$(bin)/pytest -n0 -m slow tests/test_wheel.py
+	$(bin)/python benchmarks/core_up5k.py
 
 # Trains the embedded default again, from its recipe.
 retrain: install
