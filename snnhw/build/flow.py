@@ -114,13 +114,9 @@ def _check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _synthesize(source: Source, board: Board, top: Literal["core", "board"], folder: Path) -> Synthesis:
-    # What surely does not fit is not worth the minutes that its synthesis takes.
-    problems = estimate_area(source.plan, board, top=top).problems(source.title, weights_loaded=source.plan.loaded_words > 0)
-    if not problems:
-        done = run_synthesis(source, board, top, board_pins(board), folder)
-        problems = done.problems
-    if problems:
-        raise BoardError("; ".join(problems))
+    done = run_synthesis(source, board, top, board_pins(board), folder)
+    if done.problems:
+        raise BoardError("; ".join(done.problems))
     return done
 
 
@@ -224,6 +220,10 @@ def build(design: Plan | Path, board: Board, *, seeds: Sequence[int] = DEFAULT_S
     seeds = _check_seeds(seeds)
     require_package("pyosys", "rtl", "Synthesis")
     source = read_source(design, verilog=board.flow == "vivado")
+    # What surely does not fit is not worth the minutes that its synthesis takes.
+    problems = estimate_area(source.plan, board).problems(source.title, weights_loaded=source.plan.loaded_words > 0)
+    if problems:
+        raise BoardError("; ".join(problems))
     family = FAMILIES[board.family]
     with atomic_folder(out) as folder:
         tell(f"synthesis for {board}")
