@@ -36,8 +36,8 @@ def test_bytes_through_the_netlist_are_those_of_the_reference(tmp_path, root, si
     (tmp_path / "input.hex").write_text("\n".join(f"{byte:02x}" for byte in content) + "\n")
     models = package_file("pyosys", "share", "ice40", "cells_sim.v")
     run_program([find_program("iverilog", "apt-get install iverilog"), "-g2012", "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
-                 f"-Pbench.COUNT={len(content)}", f"-Pbench.DIVISOR={board.clock.hz // board.uart.baud}", "-s", "bench", "-o", "bench.vvp",
-                 root / "tests" / "build" / "board_bench.v", "netlist.v", models], tmp_path)
+                 f"-Pbench.COUNT={len(content)}", f"-Pbench.DIVISOR={board.clock.hz // board.uart.baud}", "-s", "bench",
+                 "-o", "bench.vvp", root / "tests" / "build" / "board_bench.v", "netlist.v", models], tmp_path)
     log = run_program([find_program("vvp", "apt-get install iverilog"), "-n", "bench.vvp"], tmp_path, timeout_s=300)
     assert "broken" not in log
 
