@@ -233,7 +233,7 @@ def test_missing_mnist_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b""), gzip.compress(bytes((0, 0, 8, 3)) + b"\xff" * 12),
-                                     idx(np.ones(3, np.uint8))])
+                                     idx(np.ones(3, np.uint8))], ids=["empty", "text", "no header", "no data", "one axis"])
 def test_damaged_mnist_is_refused(tmp_path, monkeypatch, content):
     monkeypatch.setenv("SNNHW_DATA", str(tmp_path))
     path = write_mnist(tmp_path) / "train-images-idx3-ubyte.gz"
