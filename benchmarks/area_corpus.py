@@ -3,7 +3,7 @@
     python benchmarks/area_corpus.py measure --count 60 [--board icebreaker ...]
     python benchmarks/area_corpus.py fit
 
-``measure`` synthesises and packs the bare core of each plan, places and routes every fourth (for Vivado, synthesises only), and
+``measure`` synthesises and packs the bare core of each plan, places and routes every second (for Vivado, synthesises only), and
 appends a line to ``benchmarks/area_corpus.jsonl``; plans that do not fit the device are passed over. A plan is drawn from its
 number alone, so a line holds the number and what was measured.
 ``fit`` finds the non-negative coefficients of least relative error. The errors it reports are those of plans held out: five
@@ -32,7 +32,7 @@ from snnhw.plan.ram import map_memories
 
 CORPUS = Path(__file__).with_name("area_corpus.jsonl")
 TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
-PLACED_EVERY = 4
+PLACED_EVERY = 2
 FOLDS = 5
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
 # What each quantity is made of. The names are those of snnhw.plan.area.
@@ -43,7 +43,7 @@ FEATURES = {
     "flip_flops": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
                    "state_bits", "update_bits", "reset_bits", "late_bits", "parameter_bits", "multiplied_bits", "register_bits",
                    "lut_rams", "constant_bits", "stages"),
-    "period_ns": ("accelerator", "widest_update", "widest_current", "most_lanes", "deepest_mux", "multiplied"),
+    "period_ns": ("accelerator", "widest_update", "multiplied"),
 }
 # Period of other boards of the family, as a multiple: builds of one 64-64-10 network, median of 2 seeds.
 PERIOD_SCALE = {
@@ -213,13 +213,16 @@ def board_top(board: Board) -> dict[str, int]:
         if record["board"] == board.name and "board_top" in record:
             return record["board_top"]
     plan = draw_plan(11)
-    with tempfile.TemporaryDirectory() as folder:
-        whole = build(plan, board, seeds=(1,), out=Path(folder) / "board").used
-        (Path(folder) / "core").mkdir()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "core").mkdir()
         if board.flow == "vivado":
-            core = synthesize(plan, board, Path(folder) / "core").used
+            (folder / "board").mkdir()
+            whole = synthesize(plan, board, folder / "board", top="board").used
+            core = synthesize(plan, board, folder / "core").used
         else:
-            core = measure_core(plan, board, Path(folder) / "core", seeds=(1,)).used
+            whole = build(plan, board, seeds=(1,), out=folder / "board").used
+            core = measure_core(plan, board, folder / "core", seeds=(1,)).used
     added = {name: whole[name] - core[name] for name in ("logic", "flip_flops", "block_ram")}
     with CORPUS.open("a") as file:
         file.write(json.dumps({"board": board.name, "board_top": added}) + "\n")

@@ -12,8 +12,9 @@ where the muxes between rows are the second term, and a memory that is never wri
 row decoder. No core reads and writes a word in the same cycle, so nothing has to be emulated around the RAM.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from snnhw.board import Board
 from snnhw.plan.plan import LayerPlan, Memory, Plan
@@ -56,7 +57,8 @@ _KINDS: Mapping[str, tuple[_Kind, ...]] = {
     ),
 }
 _SINGLE_PORT = {"ice40": _Kind("single_port_ram", 2048, ((16384, 16),), 4, rom=False)}
-ROM_BITS_PER_COST = 16  # a constant bit costs this much less than a stored one, in plain logic
+# How many constant bits in plain logic cost as much as one stored bit.
+_CONSTANT_BITS = {"ice40": 16, "ecp5": 16, "gowin": 16, "xilinx7": 64}
 
 
 @dataclass(frozen=True)
@@ -84,26 +86,37 @@ class RamUse:
     mux_bits: int
 
 
-def _cheapest(memory: Memory, kinds: tuple[_Kind, ...], layer: int) -> tuple[float, RamUse]:
+def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse:
+    """Return what Yosys makes of a memory; blocks that only hold bits above the `read_bits` that anything reads vanish later."""
     written = memory.content != "rom"
     depth, width = memory.depth, memory.width
-    best = memory.bits / (1 if written else ROM_BITS_PER_COST), RamUse(layer, memory, "logic", 0, 0)
-    for kind in kinds:
+    best = RamUse(layer, memory, "logic", 0, 0)
+    best_cost = memory.bits // (1 if written else _CONSTANT_BITS[family])
+    for kind in _KINDS[family]:
         if not (written or kind.rom):
             continue
         for block_depth, block_width in kind.shapes:
             rows = -(-depth // block_depth)
             byte = kind.byte if written else 1
-            if byte is None or byte > block_width:
-                blocks = rows * -(-width // block_width)
-            else:
-                blocks = -(-rows * -(-width // byte) // (block_width // byte))
+            if byte is None or byte > block_width or block_width % byte:
+                byte = block_width if rows > 1 else 1
+            blocks, kept = (-(-rows * -(-bits // byte) // (block_width // byte)) for bits in (width, read_bits))
             price = kind.cost * (rows * width / block_width if kind.scaled else blocks)
             mux = (rows - 1) * width
             cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2
-            if cost < best[0]:
-                best = cost, RamUse(layer, memory, kind.resource, blocks, mux)
+            if cost < best_cost:
+                # Of two that differ by less than one, Yosys takes the first.
+                best, best_cost = RamUse(layer, memory, kind.resource, kept, mux), math.floor(cost)
     return best
+
+
+def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
+    read_bits = memory.width
+    compared = layer.spec.reset_time == "next" and layer.spec.reset != "none"
+    if memory.role == "membranes" and not compared:
+        # The upper bits of a state that is known to be small repeat its sign, and only a comparison reads them.
+        read_bits = min(read_bits, layer.state.bits)
+    return _cheapest(memory, board.family, layer.index, read_bits)
 
 
 def single_port_layers(plan: Plan, board: Board) -> tuple[int, ...]:
@@ -118,7 +131,7 @@ def single_port_layers(plan: Plan, board: Board) -> tuple[int, ...]:
     loaded = [layer for layer in plan.layers if layer.weights_loaded]
     for layer in sorted(loaded, key=lambda layer: (-layer.memories[0].bits, layer.index)):
         blocks = _single_port(layer, kind).blocks
-        if blocks <= left and _cheapest(layer.memories[0], _KINDS[board.family], layer.index)[1].resource == "block_ram":
+        if blocks <= left and _of_yosys(layer, layer.memories[0], board).resource == "block_ram":
             chosen.append(layer.index)
             left -= blocks
     return tuple(sorted(chosen))
@@ -139,9 +152,6 @@ def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
         for memory in layer.memories:
             if memory.role == "weights" and layer.index in chosen:
                 uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
-                continue
-            # Bits of a state word that only ever repeat its sign are not stored.
-            stored = replace(memory, width=min(memory.width, layer.state.bits)) if memory.role == "membranes" else memory
-            use = _cheapest(stored, _KINDS[board.family], layer.index)[1]
-            uses.append(replace(use, memory=memory, mux_bits=use.mux_bits // stored.width * memory.width))
+            else:
+                uses.append(_of_yosys(layer, memory, board))
     return tuple(uses)

@@ -21,7 +21,7 @@ def lif(inputs: int = 64, neurons: int = 64, lanes: int = 8, *, weight_bits: int
     spec = NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits, decay=decay or Decay("shift", 3))
     nodes = (Input("input", (), (inputs,)), Linear("sum", ("input",), weight, weight_bits), Neuron("neurons", ("sum",), spec),
              Readout("readout", ("neurons",)))
-    return make_plan(Graph("lif", nodes, 1000), lanes=lanes, load_weights=load)
+    return make_plan(Graph("lif", nodes, 1000), lanes={"neurons": lanes}, load_weights=load)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,9 @@ def test_the_estimate_is_what_synthesis_found(corpus, name):
     errors = []
     for record in (record for record in corpus.read_corpus() if record["board"] == name):
         area = estimate_area(corpus.draw_plan(record["plan"]), board, top="core")
-        for resource in ("block_ram", "single_port_ram"):
-            assert area.used[resource][0] == record["used"].get(resource, 0), (record["plan"], resource)
+        for resource in ("block_ram", "single_port_ram", "dsp"):
+            counted, found = area.used[resource][0], record["used"].get(resource, 0)
+            assert abs(counted - found) <= (name == "arty-a7-35t"), (record["plan"], resource, counted, found)
         errors.append(abs(area.used["logic"][0] / record["used"]["logic"] - 1))
     assert len(errors) >= 10
     assert np.median(errors) < 0.15
