@@ -59,6 +59,11 @@ def _size(rng: np.random.Generator, limit: int) -> int:
     return int(rng.integers(1, (limit if kind == 2 else min(limit, 40)) + 1))
 
 
+def _lanes(rng: np.random.Generator, neurons: int) -> int:
+    """Return a number of lanes, small ones as often as large ones: what a lane costs is time to compile it."""
+    return int(min(neurons, MAX_LANES) ** rng.random() + rng.random())
+
+
 def _weights(rng: np.random.Generator, outputs: int, inputs: int, bits: int) -> np.ndarray:
     lowest, highest = signed_range(bits)
     kind = rng.integers(5)
@@ -164,12 +169,7 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
         bits = int(rng.choice([1, 2, 3, 4, 5, 8, 11, 16]))
         weight = _weights(rng, outputs, inputs, bits)
         parts.append((weight, bits, _spec(rng, weight)))
-    lanes = {
-        f"lif{index}": int(rng.integers(1, min(size, MAX_LANES) + 1))
-        if rng.random() < 0.5
-        else min(size, int(rng.integers(1, 17)))
-        for index, size in enumerate(sizes[1:])
-    }
+    lanes = {f"lif{index}": _lanes(rng, size) for index, size in enumerate(sizes[1:])}
     load_weights = bool(rng.random() < 0.2)
     spikes = _drive(rng, samples, timesteps, sizes[0])
     while True:
