@@ -15,6 +15,7 @@ from rtl_gen.properties import Claim, keep_stalled
 from snnhw.fixed import signed_range
 from snnhw.plan import LayerPlan
 from snnhw.plan.cycles import pause_slots, write_stage
+from snnhw.plan.ranges import current_range
 
 __all__ = ["NeuronClaim", "SequenceClaim", "SumClaim"]
 
@@ -142,11 +143,13 @@ class _Pipeline:
         m.d.comb += [
             block.valid.eq(claim.valid), block.sum.eq(claim.sum), block.weight.eq(claim.weight),
             block.sample_end.eq(claim.sample_end), block.o.ready.eq(claim.ready),
-            Assume((self.current >= layer.current.lowest) & (self.current <= layer.current.highest)),
             Assume(~offered | (claim.valid & (offer == was_offer))),
             Assume(~(offered | (self.neuron != 0)) | (claim.sample_end == was_end)),
         ]
         m.d.sync += [offered.eq(claim.valid & ~block.take), was_offer.eq(offer), was_end.eq(claim.sample_end)]
+        for index, (lowest, highest) in enumerate(zip(*(bound.tolist() for bound in current_range(layer.linear)), strict=True)):
+            with m.If(self.neuron == index):
+                m.d.comb += Assume((self.current >= lowest) & (self.current <= highest))
 
         self.run, self.fresh, self.pause = Signal(), Signal(init=1), Signal(range(pause_slots(layer) + 1))
         self.sample_end = Signal()
@@ -190,7 +193,7 @@ class SequenceClaim(Claim):
     Members
     -------
     valid, sum, weight, sample_end : ``In``
-        What the accumulator offers: kept until taken, within the proven range, one `sample_end` for a timestep.
+        What the accumulator offers: kept until taken, within the range of its neuron, one `sample_end` for a timestep.
     ready : ``In(1)``
         The consumer takes an event.
     """
@@ -250,7 +253,7 @@ class NeuronClaim(Claim):
     Members
     -------
     valid, sum, weight, sample_end : ``In``
-        What the accumulator offers: kept until taken, within the proven range, one `sample_end` for a timestep.
+        What the accumulator offers: kept until taken, within the range of its neuron, one `sample_end` for a timestep.
     ready : ``In(1)``
         The consumer takes an event.
     """
