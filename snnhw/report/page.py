@@ -48,6 +48,9 @@ class Table:
     wide: frozenset[int] = frozenset()
     total: bool = False
 
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.title
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -42,23 +42,20 @@ def accuracy_section(run: Run) -> Section:
         ("integer", "integer reference"),
     )
     rows = [(title, percent(number)) for name, title in models if (number := lower["accuracy"][name].number) is not None]
-    samples = lower["samples"].number
+    samples = lower["test_samples"].number or lower["samples"].number
     if rows:
         over = f" over {thousands(samples)} samples" if samples is not None else ""
         section.blocks.append(
             Table(f"Accuracy on the test split{over}", ("model", "accuracy"), tuple(rows), MEASURED, frozenset({1}))
         )
-    wrong = [(words(name), thousands(part.number)) for name, part in lower["mismatches"].items if part.number is not None]
+    wrong = [
+        (words(name), thousands(part.number), thousands(lower["mismatches"][f"{name}_compared"].number))
+        for name, part in lower["mismatches"].items
+        if part.number is not None and name != "samples" and not name.endswith("_compared")
+    ]
     if wrong:
-        section.blocks.append(
-            Table(
-                "Integer reference against the quantized network",
-                ("words", "that differ"),
-                tuple(wrong),
-                MEASURED,
-                frozenset({1}),
-            )
-        )
+        title = "Integer reference against the quantized network"
+        section.blocks.append(Table(title, ("words", "different", "compared"), tuple(wrong), MEASURED, frozenset({1, 2})))
     trained = [(words(name), part.shown) for name, part in run["train"].items if part.shown and name not in ("schema", "command")]
     if run.has("train") and trained:
         section.blocks.append(Table("Training", ("result", "value"), tuple(trained), MEASURED, frozenset({1})))
@@ -74,27 +71,24 @@ def verification_section(run: Run) -> Section:
         wrong, compared = sum(row[3] for row in counts), sum(row[2] for row in counts)
         samples = max((part["samples"].number or 0 for _, part in verify.walk()), default=0)
         over = f" in {thousands(samples)} samples" if samples else ""
-        if wrong == 0:
+        if wrong:
             section.blocks.append(
-                Note(
-                    f"Every one of {thousands(compared)} words compared{over} is equal: the hardware computes what the integer "
-                    f"reference computes.",
-                    "good",
-                )
+                Note(f"{thousands(wrong)} of {thousands(compared)} compared words and counts{over} differ.", "bad")
             )
-        else:
-            section.blocks.append(Note(f"{thousands(wrong)} of {thousands(compared)} words{over} differ.", "bad"))
-        section.blocks.append(
-            Table(
-                "Hardware against the integer reference",
-                ("where", "words", "compared", "different"),
-                tuple((where, kind, thousands(total), thousands(bad)) for where, kind, total, bad in counts),
-                SIMULATED,
-                frozenset({2, 3}),
-            )
+        elif verify["ok"].flag is not False:
+            text = f"All {thousands(compared)} compared words and counts{over} are equal"
+            section.blocks.append(Note(f"{text}: the hardware computes what the integer reference computes.", "good"))
+        cells = {(where, kind): f"{thousands(bad)} of {thousands(total)}" for where, kind, total, bad in counts}
+        kinds = tuple(dict.fromkeys(kind for _, kind, _, _ in counts))
+        rows = tuple(
+            (where, *(cells.get((where, kind), "") for kind in kinds)) for where in dict.fromkeys(where for where, *_ in counts)
         )
+        title = "Hardware against the integer reference: differences of all compared"
+        section.blocks.append(Table(title, ("simulator", *kinds), rows, SIMULATED, frozenset(range(1, len(kinds) + 1))))
     elif run.has("verify"):
         section.blocks.append(Note("The record holds no comparison of words.", "missing", MAKERS["verify"]))
+    if problem := verify["problem"].text:
+        section.blocks.append(Note(problem, "bad"))
     identity = run["energy"]["count_identity"]
     if (compared_counts := identity["compared"].number) is not None:
         section.blocks.append(
@@ -137,6 +131,7 @@ def plan_section(run: Run) -> Section:
                 "layer",
                 "shape",
                 "lanes",
+                "tiles",
                 "weight bits",
                 "state bits",
                 "synaptic operations",

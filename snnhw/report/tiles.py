@@ -26,7 +26,7 @@ def tiles(run: Run) -> tuple[Tile, ...]:
     if counts:
         wrong, compared = sum(row[3] for row in counts), sum(row[2] for row in counts)
         found.append(
-            Tile("mismatching words", thousands(wrong), f"of {thousands(compared)} compared with the RTL", SIMULATED, wrong == 0)
+            Tile("mismatches", thousands(wrong), f"of {thousands(compared)} words and counts of the RTL", SIMULATED, wrong == 0)
         )
     estimate = run["estimate"]
     cycles = estimate["cycles"]["mean"].number

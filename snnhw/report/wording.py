@@ -57,17 +57,17 @@ def layers_of(run: Run) -> list[Part]:
 def mismatch_counts(part: Part) -> list[tuple[str, str, float, float]]:
     """Return every comparison in a record: of what, words compared, words that differ.
 
-    A comparison is an object with ``<kind>_mismatches`` beside ``<kind>_words`` or ``<kind>_counts``.
+    A comparison is an object with ``<kind>_mismatches`` beside ``<kind>_words``, ``<kind>_counts`` or ``<kind>_samples``.
     """
     found = []
     for path, place in part.walk():
         for name, value in place.items:
             kind = name.removesuffix("_mismatches")
             if kind != name and (wrong := value.number) is not None:
-                compared = next(
-                    (count for suffix in ("_words", "_counts", "s") if (count := place[kind + suffix].number) is not None), None
-                )
-                if compared:
-                    where = place["engine"].text or place["simulator"].text or " ".join(path)
+                sizes = (place[kind + suffix].number for suffix in ("_words", "_counts", "_samples"))
+                # A difference counts even where the record does not say among how many.
+                compared = max(next((size for size in sizes if size is not None), 0), wrong)
+                if compared > 0:
+                    where = place["simulator"].text or place["engine"].text or " ".join(path)
                     found.append((words(where), words(kind), compared, wrong))
     return found

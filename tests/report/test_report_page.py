@@ -43,7 +43,7 @@ def test_every_chapter_is_there(full):
     "text",
     [
         "float 97.78 %",  # accuracy
-        "Every one of 69,480 words compared in 360 samples is equal",
+        "All 70,440 compared words and counts in 360 samples are equal",
         "counts predicted from the plan were measured in the RTL; 0 differ",
         "16 → 12 neurons",
         "weights 4 b, state 12 b",  # the drawing of the network
@@ -169,14 +169,22 @@ def test_records_of_the_hardware_folder_are_found(full, tmp_path):
     folder = shutil.copytree(full[0], tmp_path / "run")
     (folder / "hw").mkdir()
     (folder / "verify.json").rename(folder / "hw" / "verify.json")
-    assert "Every one of 69,480 words" in read_page(write_report(folder)).text
+    assert "All 70,440 compared words" in read_page(write_report(folder)).text
 
 
 def test_mismatches_are_not_hidden(tmp_path):
     page = read_page(write_report(write_run(tmp_path / "run", mismatches=3)))
-    assert "3 of 69,480 words in 360 samples differ." in page.text
-    assert "is equal" not in page.text
+    assert "3 of 70,440 compared words and counts in 360 samples differ." in page.text
+    assert "are equal" not in page.text
+    assert "layer 'last', neuron 3: spike must be 1, not 0" in page.text
     assert any("bad" in (attributes.get("class") or "").split() for tag, attributes in page.tags if tag == "div")
+
+
+def test_a_difference_counts_even_without_a_total(tmp_path):
+    record(tmp_path, "verify", {"ok": False, "simulators": {"icarus": {"simulator": "icarus", "output_mismatches": 2}}})
+    page = read_page(write_report(tmp_path))
+    assert "2 of 2 compared words and counts differ." in page.text
+    assert "are equal" not in page.text
 
 
 def test_a_damaged_record_is_named(full, tmp_path):
