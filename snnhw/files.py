@@ -123,9 +123,9 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
 def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
 
-    An existing `path` is replaced only if `replace` and it carries a ``manifest.json``, that is, only
-    if it is an earlier output. It stays as it is until the new one is complete; on Linux the two are
-    swapped in one step, elsewhere in two.
+    An existing `path` is replaced only if `replace` and it is an earlier output: its ``manifest.json`` names a
+    ``schema`` and the ``command`` that wrote it. It stays as it is until the new one is complete; on Linux the
+    two are swapped in one step, elsewhere in two.
     """
     what = f"output folder {str(path)!r}"
     try:
@@ -191,7 +191,11 @@ def _check_replaceable(path: Path, what: str, replace: bool) -> None:
         return
     if not replace:
         raise FileError(f"{what} must be new or empty")
-    if not (path / "manifest.json").is_file():
+    try:
+        manifest = read_json(path / "manifest.json", "manifest")
+    except FileError:
+        manifest = None
+    if not isinstance(manifest, dict) or not {"schema", "command"} <= set(manifest):
         raise FileError(f"{what} must be new, empty or an earlier output with a manifest.json")
 
 

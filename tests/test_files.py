@@ -26,6 +26,8 @@ from snnhw.files import (
     write_tensors,
 )
 
+MANIFEST = {"schema": 1, "command": "test"}
+
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
@@ -35,7 +37,7 @@ def output(folder, text="new", **options):
     """Write an output folder as every command does."""
     with atomic_folder(folder, **options) as temporary:
         (temporary / "top.v").write_text(text)
-        write_json(temporary / "manifest.json", {"schema": 1})
+        write_json(temporary / "manifest.json", MANIFEST)
 
 
 def stays(folder, text="old"):
@@ -264,6 +266,16 @@ def test_an_empty_folder_and_an_earlier_output_are_replaced(tmp_path):
     assert names(tmp_path / "out") == ["manifest.json", "top.v"]
 
 
+@pytest.mark.parametrize("manifest", ['{"manifest_version": 3, "name": "extension"}', "[]", "not JSON", '{"schema": 1}'])
+def test_a_manifest_of_something_else_does_not_make_an_output(tmp_path, manifest):
+    (tmp_path / "extension").mkdir()
+    (tmp_path / "extension" / "manifest.json").write_text(manifest)
+    with pytest.raises(FileError, match=r"extension' must be new, empty or an earlier output with a manifest\.json$"):
+        output(tmp_path / "extension")
+    assert (tmp_path / "extension" / "manifest.json").read_text() == manifest
+    assert names(tmp_path) == ["extension"]
+
+
 def test_nothing_else_is_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").write_text("kept")
@@ -367,7 +379,7 @@ while True:
         with atomic_folder(Path(sys.argv[1])) as folder:
             for index in range(20):
                 (folder / str(index)).write_text(letter)
-            (folder / "manifest.json").write_text("{}")
+            (folder / "manifest.json").write_text('{"schema": 1, "command": "test"}')
 """
 
 
@@ -394,7 +406,7 @@ def test_two_commands_with_one_folder_never_mix(tmp_path):
                 with atomic_folder(tmp_path / "out") as folder:
                     for index in range(5):
                         (folder / str(index)).write_text(letter)
-                    (folder / "manifest.json").write_text(json.dumps({"letter": letter}))
+                    (folder / "manifest.json").write_text(json.dumps(MANIFEST))
         except FileError as error:
             errors.append(str(error))
     threads = [threading.Thread(target=write, args=(letter,)) for letter in "ab"]
