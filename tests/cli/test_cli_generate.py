@@ -121,7 +121,7 @@ def test_interrupted_run_leaves_nothing_half_written(run_folder, tmp_path, numbe
     before = {}
     if earlier:
         out.mkdir(parents=True)
-        (out / "manifest.json").write_text("{}")
+        (out / "manifest.json").write_text('{"schema": 1, "command": "generate"}')
         before = tree(out)
     command = [sys.executable, "-c", STOPPED, int(number), owner, name, count,
                "generate", run_folder, "--out", out, "--lanes", "3", "--samples", "3"]
