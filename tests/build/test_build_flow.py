@@ -51,6 +51,7 @@ def test_a_build_reports_what_it_used(built):
     folder = built.bitstream.parent
     manifest = json.loads((folder / "manifest.json").read_text())
     assert (manifest["command"], manifest["bitstream"]) == ("build", "snnhw_board.bin")
+    assert manifest["program"] == ["iceprog snnhw_board.bin"]
     assert manifest["used"]["logic"]["available"] == 5280
     assert 100 < manifest["used"]["logic"]["used"] < 1000
     assert built.rams == manifest["used"]["block_ram"]["used"] > 0
