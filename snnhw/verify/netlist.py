@@ -1,8 +1,8 @@
 """The synthesised netlist in the same harness: what the FPGA's cells compute, held against the reference.
 
 The cells are replaced by the models that Yosys has of them, flattened, and compiled by CXXRTL. iCE40 has
-models of everything, block RAM included. ECP5 has none of its block RAM, so there the memories stay as they
-are and everything else is mapped.
+models of everything, block RAM included. ECP5 has none of its block RAM and of its multipliers, so there the
+memories stay as they are, products are made of logic, and everything else is mapped.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ Family = Literal["ice40", "ecp5"]
 FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ice40": ((f"synth_ice40 -top {TOP}",), ("read_verilog -defer -D NO_ICE40_DEFAULT_ASSIGNMENTS +/ice40/cells_sim.v",)),
     "ecp5": (
-        (f"synth_ecp5 -top {TOP} -run begin:map_ram", f"synth_ecp5 -top {TOP} -run map_gates:blif"),
+        (f"synth_ecp5 -top {TOP} -nodsp -run begin:map_ram", f"synth_ecp5 -top {TOP} -nodsp -run map_gates:blif"),
         ("read_verilog -defer -D NO_INCLUDES +/ecp5/cells_sim.v", "read_verilog -defer +/ecp5/cells_ff.vh"),
     ),
 }
