@@ -66,7 +66,8 @@ class Neuron:
         stage = 1
         if spec.decay.kind == "mul":
             operand = Mux(fired, parameter("reset_amount", 1), stored) if replaced else stored
-            operand = delay(operand, "operand", self.layer.state_bits)
+            # As wide as the reset amount if need be: a state that was proven to fit need not hold what it is replaced by.
+            operand = delay(operand, "operand")
             fired, current, stage = delay(fired, "fired_1"), delay(current, "current_1"), 2
             product = delay(operand * parameter("factor", 2), "product")
             # A product that is not as wide as the shift leaves its sign.

@@ -83,6 +83,15 @@ def test_a_state_saturates_at_both_ends():
     assert trace.membranes["neurons 0"][0, -1].tolist() == [15, -16]
 
 
+def test_a_state_is_replaced_by_a_value_that_no_state_can_have():
+    spec = NeuronSpec(threshold=1, decay=Decay("mul", 16, 1), reset="value", reset_amount=-91, reset_time="next",
+                      overflow="exact", bits=16)
+    plan = one_layer([[1]], spec, bits=2)
+    assert plan.layers[0].state_bits == 2
+    trace = check(plan, np.ones((1, 4, 1), bool))
+    assert trace.membranes["neurons 0"].ravel().tolist() == [1, 0, 1, 0]
+
+
 def test_a_one_bit_weight_is_minus_one_or_zero():
     plan = one_layer([[-1, 0, -1]], NeuronSpec(threshold=1, decay=Decay("shift", 1)), bits=1)
     assert check(plan, np.ones((1, 4, 3), bool)).membranes["neurons 0"][0, 0, 0] == -2
