@@ -64,12 +64,16 @@ def find_program(name: str, install: str) -> Path:
 
 def run_program(arguments: Sequence[str | Path], cwd: Path, *, env: Mapping[str, str] | None = None,
                 timeout_s: float | None = None) -> str:
-    """Run a program and return what it printed; raise :class:`ToolFailed` when it does not end with 0."""
-    done = subprocess.run([str(item) for item in arguments], cwd=cwd, env=dict(os.environ, **(env or {})), timeout=timeout_s,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    """Run a program and return what it printed; raise :class:`ToolFailed` when it does not end with 0, or not in time."""
+    name = Path(str(arguments[0])).name
+    try:
+        done = subprocess.run([str(item) for item in arguments], cwd=cwd, env=dict(os.environ, **(env or {})), timeout=timeout_s,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"{name} did not end within {timeout_s:g} seconds") from None
     text = done.stdout.decode(errors="replace")
     if done.returncode:
-        raise ToolFailed(f"{Path(str(arguments[0])).name} ended with {done.returncode}:\n{text[-4000:]}")
+        raise ToolFailed(f"{name} ended with {done.returncode}:\n{text[-4000:]}")
     return text
 
 

@@ -17,6 +17,7 @@ from snnhw.verify.design import TOP, find_verilog
 __all__ = ["BenchRun", "CocotbSimulator", "run_bench"]
 
 CocotbSimulator = Literal["icarus", "verilator"]
+TESTS = ("undisturbed", "stalled", "interrupted")
 TIMEOUT_SECONDS = 4 * 3600
 
 
@@ -27,7 +28,7 @@ class BenchRun:
     Attributes
     ----------
     tests : mapping of str to mapping
-        For each test the numbers that the bench counted, and ``failure``, empty when everything was equal.
+        For each test that came to its end the numbers that the bench counted, and ``failure``, empty when everything was equal.
     seconds : float
         Compiling and running.
     log : str
@@ -42,6 +43,7 @@ class BenchRun:
     def problem(self) -> str | None:
         """What differs, or None."""
         failures = [f"test {name!r}: {counts['failure']}" for name, counts in self.tests.items() if counts["failure"]]
+        failures += [f"test {name!r}: must come to its end, and did not" for name in TESTS if name not in self.tests]
         return failures[0] if failures else None
 
 

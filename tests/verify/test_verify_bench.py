@@ -10,7 +10,7 @@ import pywellen
 from verify_networks import small_plan, spikes_for
 
 from rtl_gen import generate
-from snnhw.verify import make_vectors, run_bench
+from snnhw.verify import BenchRun, make_vectors, run_bench
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is MISSING")
 
@@ -99,6 +99,14 @@ def test_a_wrong_cycle_count_fails(hardware, tmp_path):
     assert done.returncode == 1
     wrong = vectors["samples"][0]["cycles"]
     assert f"sample 0 must take {wrong} clock cycles, not {wrong - 1}" in done.stdout
+
+
+def test_a_bench_that_broke_off_is_no_success():
+    passed = {"failure": ""}
+    assert BenchRun(dict.fromkeys(("undisturbed", "stalled", "interrupted"), passed), 1.0, "").problem is None
+    assert BenchRun({"undisturbed": passed}, 1.0, "").problem == "test 'stalled': must come to its end, and did not"
+    wrong = {"undisturbed": {"failure": "layer 'a' differs"}}
+    assert BenchRun(wrong, 1.0, "").problem == "test 'undisturbed': layer 'a' differs"
 
 
 def test_options_are_checked(hardware):
