@@ -11,7 +11,8 @@ from pathlib import Path
 from snnhw.assets import asset
 from snnhw.tools import ToolFailed, find_program, package_file, package_version, run_program
 
-__all__ = ["LIBRARY", "cache_folder", "cached_build", "compile_library", "cxxrtl_include", "harness_sources", "tool_versions"]
+__all__ = ["LIBRARY", "cache_folder", "cached_build", "compile_library", "cxxrtl_include", "harness_sources", "quoted",
+           "tool_versions"]
 
 LIBRARY = "simulator.so"
 MAX_CACHE_BYTES = 1 << 30
@@ -87,6 +88,11 @@ def _forget_oldest(root: Path) -> None:
             break
         shutil.rmtree(path, ignore_errors=True)
         total -= size
+
+
+def quoted(path: Path) -> str:
+    """Return a path as Yosys reads it: whole, even where a folder of the user's has spaces in its name."""
+    return f'"{path}"'
 
 
 def compile_library(folder: Path, arguments: Sequence[str | Path], environment: dict[str, str] | None = None) -> None:

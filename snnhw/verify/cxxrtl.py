@@ -13,6 +13,7 @@ from snnhw.verify.builds import (
     compile_library,
     cxxrtl_include,
     harness_sources,
+    quoted,
     tool_versions,
 )
 from snnhw.verify.design import TOP, Design
@@ -107,9 +108,13 @@ def build_cxxrtl(designs: Sequence[Design], *, nets: bool = False, optimize: str
             commands, cwd = design.read(folder)
             steps = [*commands, *design.flatten()]
             if nets:
-                steps.append(f"write_json {folder / nets_file(index)}")
+                steps.append(f"write_json {quoted(folder / nets_file(index))}")
             run_yosys(
-                [*steps, f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {folder / f'design{index}.cpp'}"], cwd
+                [
+                    *steps,
+                    f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {quoted(folder / f'design{index}.cpp')}",
+                ],
+                cwd,
             )
             if nets:
                 write_nets(folder / nets_file(index))

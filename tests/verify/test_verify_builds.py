@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from snnhw.verify import builds
+from verify_networks import small_plan, spikes_for
+
+from snnhw.verify import builds, simulate
 from snnhw.verify.builds import cache_folder, cached_build
 
 
@@ -24,6 +26,12 @@ def writing(text):
 
 def fails(folder, final):
     raise AssertionError("built again")
+
+
+def test_the_cache_may_have_spaces_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNHW_CACHE", str(tmp_path / "a cache"))
+    plan = small_plan(inputs=2, hidden=2, outputs=1)
+    assert simulate(plan, spikes_for(plan), activity=True, optimize="-O0").violation is None
 
 
 def test_the_same_content_is_built_once(cache):
