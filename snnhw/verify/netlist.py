@@ -12,7 +12,7 @@ from typing import Literal
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
 from snnhw.tools import run_yosys
-from snnhw.verify.builds import cached_build, harness_sources, tool_versions
+from snnhw.verify.builds import cached_build, harness_sources, quoted, tool_versions
 from snnhw.verify.cxxrtl import SOURCES, link_cxxrtl
 from snnhw.verify.design import TOP, Design
 from snnhw.verify.native import Simulator
@@ -70,15 +70,15 @@ def compile_netlist(
                 *design.flatten(),
                 *synthesis,
                 f"select {TOP}",
-                f"write_rtlil -selected {netlist}",
+                f"write_rtlil -selected {quoted(netlist)}",
                 "design -reset",
-                f"read_rtlil {netlist}",
+                f"read_rtlil {quoted(netlist)}",
                 *models,
                 f"hierarchy -check -top {TOP}",
                 "proc",
                 "flatten",
                 *TIDY,
-                f"write_cxxrtl -g0 -namespace design0 {target / 'design0.cpp'}",
+                f"write_cxxrtl -g0 -namespace design0 {quoted(target / 'design0.cpp')}",
             ],
             cwd,
         )

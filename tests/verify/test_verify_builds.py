@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from verify_networks import small_plan, spikes_for
 
 from snnhw.verify import builds, simulate
