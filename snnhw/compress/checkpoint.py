@@ -113,7 +113,10 @@ def _torch_file(path: Path) -> dict[str, np.ndarray]:
     if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor)
                                                 for name, value in content.items()):
         raise FileError(f"checkpoint {str(path)!r} must hold a state_dict")
-    return {name: tensor.detach().numpy() for name, tensor in content.items()}
+    try:
+        return {name: tensor.detach().numpy() for name, tensor in content.items()}
+    except TypeError as error:  # bfloat16, sparse, quantized
+        raise FileError(f"checkpoint {str(path)!r} must hold dense tensors that numpy knows: {error}") from None
 
 
 def load_parameters(module: nn.Module, arrays: Arrays) -> None:

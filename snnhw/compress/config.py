@@ -18,7 +18,7 @@ WeightBits = Annotated[int, Field(ge=2, le=8)] | Literal["ternary"]
 
 
 class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LayerQuant(_Checked):
@@ -212,13 +212,20 @@ class Recipe(_Checked):
     quantize: QuantConfig = QuantConfig()
     prune: PruneConfig = PruneConfig()
 
+    @model_validator(mode="after")
+    def _check_prune(self) -> "Recipe":
+        if self.prune.active and self.prune.when != "before" and self.prune.when >= self.finetune.epochs:
+            raise ValueError(f"prune.when must be 'before' or one of the {self.finetune.epochs} epochs of finetune, from 0, "
+                             f"not {self.prune.when}")
+        return self
+
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; refuse unknown or impossible fields by name."""
     content = read_bytes(path, "recipe", MAX_RECIPE_BYTES)
     try:
         return Recipe(**tomllib.loads(content.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"recipe {str(path)!r} must be TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

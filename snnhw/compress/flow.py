@@ -70,6 +70,22 @@ def load_model(folder: Path) -> nn.Module:
     return net
 
 
+def _load_data(recipe: Recipe, folder: Path) -> Dataset:
+    """Load the data of a recipe and check that its encoding takes them."""
+    data = load_dataset(recipe.data, recipe.seed, folder)
+    shape = data.train_values.shape[1:]
+    if recipe.encoding.kind == "events":
+        if len(shape) != 2 or shape[0] != recipe.timesteps:
+            raise UsageError(f"recipe data for encoding 'events' must have samples of shape ({recipe.timesteps}, inputs), "
+                             f"not {shape}")
+    elif len(shape) != 1:
+        raise UsageError(f"recipe data for encoding {recipe.encoding.kind!r} must have samples of shape (inputs,), not {shape}")
+    if data.levels > recipe.encoding.levels:
+        raise UsageError(f"recipe encoding.levels must be at least {data.levels}, the largest value of the data, "
+                         f"not {recipe.encoding.levels}")
+    return data
+
+
 def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
     generator = torch.Generator().manual_seed(0)
     sample = torch.rand(recipe.input.arrange(recipe.timesteps, 2, data.inputs), generator=generator)
@@ -123,7 +139,7 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
     started = time.monotonic()
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
-    data = load_dataset(recipe.data, recipe.seed, folder)
+    data = _load_data(recipe, folder)
     with reproducible(recipe.seed):
         module = load_model(folder)
         names = module.state_dict()
@@ -239,7 +255,7 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     """
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
-    data = load_dataset(recipe.data, recipe.seed, folder)
+    data = _load_data(recipe, folder)
     path = _find_checkpoint(folder, out, checkpoint)
     stored = load_checkpoint(path)
     _check_recipe(recipe, stored, path)

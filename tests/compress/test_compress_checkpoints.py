@@ -70,6 +70,15 @@ def test_never_runs_what_is_in_a_torch_file(tmp_path, monkeypatch, content):
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize("weight", [torch.ones(3, dtype=torch.bfloat16), torch.ones(3, 3).to_sparse()])
+def test_refuses_tensors_that_numpy_does_not_know(tmp_path, weight):
+    path = tmp_path / "net.pt"
+    torch.save({"weight": weight}, path)
+    with pytest.raises(FileError, match=rf"^checkpoint {re.escape(repr(str(path)))} must hold dense tensors that numpy "
+                                        rf"knows: .*$"):
+        load_checkpoint(path)
+
+
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("c.safetensors", b"rubbish", "must be a safetensors file, and is damaged or something else"),
     ("c.pt", b"rubbish", "must hold tensors only; save it with torch.save(net.state_dict(), path)"),

@@ -203,6 +203,16 @@ def idx(array):
     return gzip.compress(bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
 
 
+@pytest.mark.parametrize(("change", "message"), [
+    (("levels = 8", "levels = 4"), "recipe encoding.levels must be at least 8, the largest value of the data, not 4"),
+    (("levels = 8", 'kind = "events"'), "recipe data for encoding 'events' must have samples of shape (6, inputs), not (12,)"),
+])
+def test_data_that_the_encoding_does_not_take_are_refused(tmp_path, change, message):
+    folder = write_folder(tmp_path / "net", recipe=RECIPE.replace(*change))
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        train_model(folder, tmp_path / "run")
+
+
 def write_mnist(folder, train=20, test=8):
     rng = np.random.default_rng(0)
     raw = folder / "MNIST" / "raw"

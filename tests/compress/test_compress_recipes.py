@@ -44,6 +44,9 @@ def test_layers_have_their_own_formats():
     (RECIPE + "[quantize]\nwidth = 4", "quantize.width is wrong: Extra inputs are not permitted"),
     (RECIPE + "[quantize]\nstate_bits = 3", "quantize.state_bits is wrong: Input should be greater than or equal to 4"),
     (RECIPE + "[prune]\nsparsity = 1.0", "prune.sparsity is wrong: Input should be less than 1"),
+    (RECIPE + "[pretrain]\nlearning_rate = inf", "pretrain.learning_rate is wrong: Input should be a finite number"),
+    (RECIPE + "[finetune]\nepochs = 2\n[prune]\nsparsity = 0.5\nwhen = 2",
+     "recipe is wrong: Value error, prune.when must be 'before' or one of the 2 epochs of finetune, from 0, not 2"),
     (RECIPE.replace("8", "0"), "timesteps is wrong: Input should be greater than or equal to 1"),
 ])
 def test_refuses_impossible_recipes(tmp_path, text, message):
@@ -53,9 +56,10 @@ def test_refuses_impossible_recipes(tmp_path, text, message):
         load_recipe(path)
 
 
-def test_refuses_what_is_not_toml(tmp_path):
+@pytest.mark.parametrize("text", ["data = ", "data = " + "[" * 5000])
+def test_refuses_what_is_not_toml(tmp_path, text):
     path = tmp_path / "recipe.toml"
-    path.write_text("data = ")
+    path.write_text(text)
     with pytest.raises(UsageError, match=rf"^recipe {re.escape(repr(str(path)))} must be TOML: .*$"):
         load_recipe(path)
     with pytest.raises(FileError, match=r"^recipe '.*' does not exist$"):
