@@ -48,7 +48,9 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     measured = _measure(plan, spikes)
     session.progress("drawing the bands")
     built = opened.recorded("build", "board", "used")
-    flip_flops = built["used"]["flip_flops"]["used"] if built.get("board") == target.name else None
+    # Those of another plan, or of a build that did not count them, are estimated.
+    same = built.get("board") == target.name and lanes is None and load_weights is None
+    flip_flops = built["used"].get("flip_flops", {}).get("used") if same else None
     results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed)
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),
                    folder=opened.folder, seed=seed)
