@@ -58,7 +58,8 @@ def command(hardware: Hardware,
     columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "stalled", "s")
     problem = next((result["problem"] for result in found.values() if not result["ok"]), None)
     session.finish({"ok": problem is None, "problem": problem, "simulators": found},
-                   table(f"Verified {hardware}", columns, rows, caption="words that differ, of words compared; samples run with random stalls; seconds"), folder=around, seed=seed)
+                   table(f"Verified {hardware}", columns, rows, caption="words that differ, of words compared; samples run "
+                         "with random stalls; seconds"), folder=around, seed=seed)
 
 
 def _cell(result: dict[str, int], kind: str) -> str:
