@@ -31,7 +31,8 @@ def results(run: Path, name: str) -> dict:
 
 def summary(run: Path, seconds: float) -> list[tuple[str, str]]:
     """Return the lines of the summary: what is shown, and its value."""
-    lower, estimate, verified, built = (results(run, name) for name in ("lower", "estimate", "verify", "build"))
+    lower, estimate, verified, built, energy = (
+        results(run, name) for name in ("lower", "estimate", "verify", "build", "energy"))
     accuracy, cycles = lower["accuracy"], estimate["cycles"]["mean"]
     clock_mhz = built["clock_mhz"]
     lines = [("accuracy", ", ".join(f"{name} {accuracy[name]:.2%}" for name in ("float", "quantized", "integer"))
@@ -46,7 +47,10 @@ def summary(run: Path, seconds: float) -> list[tuple[str, str]]:
                      f"{used['block_ram']['used']} of {used['block_ram']['available']} RAM blocks"),
         ("speed", f"{built['median_mhz']} MHz reached, {clock_mhz:g} MHz needed; {cycles:,.0f} cycles and "
                   f"{cycles / clock_mhz:,.0f} µs per sample"),
-        *((f"energy {rung['rung']}", rung["text"].partition(" ")[2]) for rung in results(run, "energy")["rungs"]),
+        *((f"energy {rung['rung']}", rung["text"].partition(" ")[2].partition(";")[0]
+           + ("; its largest term is ASSUMED" if rung["largest_is_assumed"] else "")) for rung in energy["rungs"]),
+        ("R1 against A", f"{energy['count_identity']['different']} of {energy['count_identity']['compared']} predicted counts "
+                         f"differ from those measured in the RTL"),
         ("bitstream", str(Path(built["folder"]) / built["bitstream"])),
         ("report", str(run / "report.html")),
         ("time", f"{seconds:.0f} s"),
