@@ -88,8 +88,8 @@ def _decay(rng: np.random.Generator, neurons: int, bits: int, per_neuron: float)
     if kind == "shift":
         return Decay("shift", int(rng.integers(1, min(bits + 1, 32) + 1)))
     shift = int(rng.integers(1, MAX_FACTOR_SHIFT + 1))
-    low = 0 if rng.random() < 0.3 else 1 << (shift - 1)
-    return Decay("mul", shift, _pick(rng, neurons, low, 1 << shift, per_neuron))
+    low, high = [(0, 1), (0, 1 << shift), (1 << (shift - 1), 1 << shift)][int(rng.choice(3, p=[0.1, 0.2, 0.7]))]
+    return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron))
 
 
 def _spec(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
@@ -112,7 +112,9 @@ def _spec(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
     reset_time = str(rng.choice(["immediate", "next"]))
     amount: np.ndarray | int = 0
     if reset == "value":
-        amount = np.clip(_pick(rng, neurons, -scale, scale, per_neuron), lowest, highest)
+        # A value far from every state that the neuron reaches by itself must not be cut to the width of those states.
+        far = rng.random() < 0.3
+        amount = np.clip(_pick(rng, neurons, *((lowest, highest) if far else (-scale, scale)), per_neuron), lowest, highest)
     elif reset == "subtract":
         amount = _pick(rng, neurons, 0, 2 * scale, per_neuron) if rng.random() < 0.5 else np.maximum(threshold, 0)
         if reset_time == "immediate":
