@@ -104,20 +104,21 @@ def build_cxxrtl(designs: Sequence[Design], *, nets: bool = False, optimize: str
     ports = [design.ports for design in designs]
 
     def make(folder: Path, final: Path) -> None:
+        scripts: dict[Path, list[str]] = {}
         for index, design in enumerate(designs):
-            commands, cwd = design.read(folder)
-            steps = [*commands, *design.flatten()]
-            if nets:
-                steps.append(f"write_json {quoted(folder / nets_file(index))}")
-            run_yosys(
-                [
-                    *steps,
-                    f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {quoted(folder / f'design{index}.cpp')}",
-                ],
-                cwd,
-            )
-            if nets:
-                write_nets(folder / nets_file(index))
+            commands, cwd = design.read(folder, f"design{index}.il")
+            target = quoted(folder / f"design{index}.cpp")
+            scripts.setdefault(cwd, []).extend([
+                *commands,
+                *design.flatten(),
+                *([f"write_json {quoted(folder / nets_file(index))}"] if nets else []),
+                f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {target}",
+                "design -reset",
+            ])  # fmt: skip
+        for cwd, script in scripts.items():
+            run_yosys(script, cwd)
+        for index in range(len(designs) if nets else 0):
+            write_nets(folder / nets_file(index))
         link_cxxrtl(folder, ports, optimize=optimize, nets=nets)
 
     texts = [part for design in designs for part in (design.text, *design.flatten())]

@@ -69,11 +69,11 @@ class Design:
             if path.is_file()
         )
 
-    def read(self, target: Path) -> tuple[list[str], Path]:
-        """Return the Yosys commands that read the design, and the folder to run them in; `target` may be written to."""
+    def read(self, target: Path, file: str = "design.il") -> tuple[list[str], Path]:
+        """Return the Yosys commands that read the design, and the folder to run them in; RTLIL is put into `target`."""
         if self.folder is None:
-            (target / "design.il").write_text(self.text)
-            return ["read_rtlil design.il"], target
+            (target / file).write_text(self.text)
+            return [f"read_rtlil {file}"], target
         # $readmemb looks for its files in the working directory.
         source = find_verilog(self.folder).resolve()
         return [f"read_verilog -sv {source.name}"], source.parent

@@ -163,7 +163,7 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
         Number of layers; None draws 1 to 3.
     """
     rng = np.random.default_rng([seed, largest, layers or 0])
-    count = layers or int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
+    count = layers or int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
     sizes = [_size(rng, largest) for _ in range(count + 1)]
     timesteps, samples = int(rng.integers(1, 9)), int(rng.integers(1, 5))
     parts = []

@@ -5,7 +5,7 @@ import pytest
 from snnhw.verify import check_disturbed, check_undisturbed, compile_batch, random_case
 
 # Networks are compiled several at a time, which halves the time that each takes.
-BATCH, BATCHES = 10, 20
+BATCH, BATCHES = 12, 17
 LARGE = (5, 7, 12, 15)
 
 
