@@ -34,6 +34,7 @@ CORPUS = Path(__file__).with_name("area_corpus.jsonl")
 TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
 PLACED_EVERY = 2
 FOLDS = 5
+LARGE = 1000
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
 # What each quantity is made of. The names are those of snnhw.plan.area.
 FEATURES = {
@@ -43,7 +44,7 @@ FEATURES = {
     "flip_flops": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
                    "state_bits", "update_bits", "reset_bits", "late_bits", "parameter_bits", "multiplied_bits", "register_bits",
                    "lut_rams", "constant_bits", "stages"),
-    "period_ns": ("accelerator", "widest_update", "multiplied"),
+    "period_ns": ("accelerator", "widest_update", "widest_current", "deepest_mux"),
 }
 # Period of other boards of the family, as a multiple: builds of one 64-64-10 network, median of 2 seeds.
 PERIOD_SCALE = {
@@ -59,11 +60,12 @@ HEADER = """# Coefficients of snnhw/plan/area.py, written by benchmarks/area_cor
 
 
 def draw_plan(number: int) -> Plan:
-    """Return random plan `number`: one to three layers, everything that decides area varied."""
+    """Return random plan `number`: one to three layers, everything that decides area varied; large ones from `LARGE` on."""
     rng = np.random.default_rng(number)
+    first, others = ((300, 900), (60, 150)) if number >= LARGE else ((4, 150), (3, 70))
     while True:
         layers = int(rng.choice([1, 1, 2, 2, 3]))
-        sizes = [int(np.exp(rng.uniform(np.log(lowest), np.log(highest)))) for lowest, highest in [(4, 150), *[(3, 70)] * layers]]
+        sizes = [int(np.exp(rng.uniform(np.log(lowest), np.log(highest)))) for lowest, highest in [first, *[others] * layers]]
         nodes: list = [Input("input", (), (sizes[0],))]
         for index, (inputs, outputs) in enumerate(pairwise(sizes)):
             bits = int(rng.choice([2, 3, 4, 4, 5, 6, 8]))
@@ -95,7 +97,7 @@ def draw_plan(number: int) -> Plan:
                  for index, outputs in enumerate(sizes[1:])}
         graph = Graph("random", (*nodes, Readout("readout", (nodes[-1].name,))), 10)
         try:
-            return make_plan(graph, lanes=lanes, load_weights=bool(rng.random() < 0.25))
+            return make_plan(graph, lanes=lanes, load_weights=bool(rng.random() < (0.5 if number >= LARGE else 0.25)))
         except NetworkError:
             continue
 
@@ -109,6 +111,9 @@ def measure(count: int, boards: list[str], begin: int) -> None:
             if (name, number) in known:
                 continue
             board = load_board(name)
+            blocks = sum(use.blocks for use in map_memories(plan, board) if use.resource == "block_ram")
+            if blocks > board.budget.block_ram.count:
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     # Placing takes most of the time, and only the frequency needs it; on Gowin the cells do too.

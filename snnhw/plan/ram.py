@@ -13,10 +13,13 @@ row decoder. No core reads and writes a word in the same cycle, so nothing has t
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from snnhw.board import Board
+from snnhw.fixed import signed_bits
 from snnhw.plan.plan import LayerPlan, Memory, Plan
 
 __all__ = ["RamUse", "map_memories", "single_port_layers"]
@@ -86,6 +89,13 @@ class RamUse:
     mux_bits: int
 
 
+def _blocks(rows: int, bits: int, block_width: int, byte: int | None) -> int:
+    """Return the blocks of `rows` words side by side, cut into bytes that are written together; None: words share no block."""
+    if byte is None or block_width % byte:
+        byte = block_width if rows > 1 else 1
+    return -(-rows * -(-bits // byte) // (block_width // byte))
+
+
 def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse:
     """Return what Yosys makes of a memory; blocks that only hold bits above the `read_bits` that anything reads vanish later."""
     written = memory.content != "rom"
@@ -98,9 +108,7 @@ def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse
         for block_depth, block_width in kind.shapes:
             rows = -(-depth // block_depth)
             byte = kind.byte if written else 1
-            if byte is None or byte > block_width or block_width % byte:
-                byte = block_width if rows > 1 else 1
-            blocks, kept = (-(-rows * -(-bits // byte) // (block_width // byte)) for bits in (width, read_bits))
+            blocks, kept = (_blocks(rows, bits, block_width, byte) for bits in (width, read_bits))
             price = kind.cost * (rows * width / block_width if kind.scaled else blocks)
             mux = (rows - 1) * width
             cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2
@@ -110,7 +118,19 @@ def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse
     return best
 
 
+def _varying_bits(columns: Iterable[np.ndarray]) -> int:
+    """Return how many bits of integers differ from word to word; Yosys drops the others from a memory that is never written."""
+    return sum(int(np.bitwise_or.reduce(column ^ column[0])).bit_count() if column.min() >= 0 or column.max() < 0 else
+               signed_bits(int(column.min()), int(column.max())) for column in columns)
+
+
 def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
+    if memory.role == "parameters":
+        spec = layer.spec
+        arrays = {"threshold": spec.threshold, "reset_amount": spec.reset_amount, "bias": spec.bias, "factor": spec.decay.factor}
+        varying = _varying_bits(np.asarray(arrays[name]) for name in layer.parameter_bits)
+        use = _cheapest(replace(memory, width=max(1, varying)), board.family, layer.index, varying)
+        return replace(use, memory=memory)
     read_bits = memory.width
     compared = layer.spec.reset_time == "next" and layer.spec.reset != "none"
     if memory.role == "membranes" and not compared:
@@ -141,7 +161,7 @@ def _single_port(layer: LayerPlan, kind: _Kind) -> RamUse:
     memory = layer.memories[0]
     (depth, width), = kind.shapes
     rows = -(-memory.depth // depth)
-    return RamUse(layer.index, memory, kind.resource, rows * -(-memory.width // width), (rows - 1) * memory.width)
+    return RamUse(layer.index, memory, kind.resource, _blocks(rows, memory.width, width, kind.byte), (rows - 1) * memory.width)
 
 
 def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
