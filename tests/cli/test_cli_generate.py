@@ -90,10 +90,12 @@ def test_output_folder_that_cannot_be_written(snnhw, run_folder, tmp_path, place
 
 # Runs the command in a process that sends itself a signal at the given call of the given function.
 STOPPED = """
-import os, sys
+import os, signal, sys
 import rtl_gen.output
 from snnhw.cli import main
 
+# A test run in the background may have inherited that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 number, owner, name, count = int(sys.argv[1]), {"os": os, "output": rtl_gen.output}[sys.argv[2]], sys.argv[3], int(sys.argv[4])
 original, calls = getattr(owner, name), [0]
 
