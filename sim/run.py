@@ -98,6 +98,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.samples is not None and options.samples < 1:
         parser.error(f"argument --samples: must be at least 1, not {options.samples}")
+    for path in (options.vectors, options.rtl / f"{TOP}.v"):
+        if not path.is_file():
+            parser.error(f"{path} does not exist")
 
     if importlib.util.find_spec("cocotb") is None:
         return missing("the Python package 'cocotb' is not installed, install it with: pip install cocotb")
@@ -111,9 +114,6 @@ def main() -> int:
         return missing(
             "waves of Verilator need the zlib header, install it with: apt-get install zlib1g-dev; or use --simulator icarus"
         )
-    for path in (options.vectors, options.rtl / f"{TOP}.v"):
-        if not path.is_file():
-            parser.error(f"{path} does not exist")
 
     build = (options.build or HERE / "build" / options.simulator).resolve()
     began = time.perf_counter()
