@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from snnhw.errors import UsageError, raise_problems
 from snnhw.ir import Graph, Linear, Readout
 from snnhw.plan.plan import LayerPlan, Plan
-from snnhw.plan.ranges import state_ranges
+from snnhw.plan.ranges import current_range, state_ranges
 
 __all__ = ["DEFAULT_LANES", "make_plan"]
 
@@ -83,6 +83,6 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         counts = _balance(sizes, lanes)
     layers = []
     for index, ((linear, neuron), count) in enumerate(zip(graph.layers, counts, strict=True)):
-        current, update, state = state_ranges(linear, neuron, graph.timesteps)
-        layers.append(LayerPlan(index, linear, neuron, count, current, update, state, load_weights))
+        ranges = state_ranges(current_range(linear), neuron, graph.timesteps)
+        layers.append(LayerPlan(index, linear, neuron, count, ranges.current, ranges.update, ranges.state, load_weights))
     return Plan(graph, tuple(layers))

@@ -5,6 +5,7 @@ and the sum of the positive weights, and the state is followed from its start un
 growing. What saturates is proven for samples of any length, what is exact for the timesteps of the graph.
 """
 
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -14,7 +15,7 @@ from snnhw.fixed import Interval, signed_range
 from snnhw.ir import Linear, Neuron, NeuronSpec
 from snnhw.ir.neuron import MAX_STATE_BITS
 
-__all__ = ["current_range", "state_ranges"]
+__all__ = ["Ranges", "current_range", "state_ranges"]
 
 MAX_TIMESTEPS = 4096    # an exact state must have settled, or the sample be over
 WIDENING_AFTER = 256    # timesteps after which what still grows and saturates is taken to reach the end of its word
@@ -79,8 +80,40 @@ def _update(spec: NeuronSpec, low: np.ndarray, high: np.ndarray, drive: Bounds) 
     return exact, clip(exact)
 
 
-def state_ranges(linear: Linear, neuron: Neuron, timesteps: int) -> tuple[Interval, Interval, Interval]:
-    """Return the ranges of the weighted sum, of the new state before saturation, and of the stored state.
+@dataclass(frozen=True)
+class Ranges:
+    """Proven ranges of the words of a population.
+
+    Attributes
+    ----------
+    current : Interval
+        Every weighted sum of a timestep. Units of the weights.
+    update : Interval
+        Every new state before saturation and before an immediate reset.
+    state : Interval
+        Every stored state.
+    synapse_update, synapse : Interval or None
+        The same of the synaptic current, of neurons that have one.
+    """
+
+    current: Interval
+    update: Interval
+    state: Interval
+    synapse_update: Interval | None = None
+    synapse: Interval | None = None
+
+
+def state_ranges(sums: Bounds, neuron: Neuron, timesteps: int) -> Ranges:
+    """Return the proven ranges of every word of a population.
+
+    Parameters
+    ----------
+    sums : (int64 array, int64 array), each (neurons,)
+        Lowest and highest weighted sum of each neuron.
+    neuron : Neuron
+        The population; its name goes into messages.
+    timesteps : int
+        Length of a sample.
 
     Raises
     ------
@@ -89,10 +122,9 @@ def state_ranges(linear: Linear, neuron: Neuron, timesteps: int) -> tuple[Interv
     """
     spec = neuron.spec
     where = f"layer {neuron.name!r} (Neuron)"
-    sums = current_range(linear)
     drive = (sums[0] << spec.frac) + spec.bias, (sums[1] << spec.frac) + spec.bias
     word, widest = signed_range(spec.bits), signed_range(MAX_STATE_BITS)
-    low = high = np.full(linear.outputs, spec.start, np.int64)
+    low = high = np.full(sums[0].shape, spec.start, np.int64)
     updates: list[Bounds] = []
     for timestep in count(1):
         update, after = _update(spec, low, high, drive)
@@ -116,4 +148,5 @@ def state_ranges(linear: Linear, neuron: Neuron, timesteps: int) -> tuple[Interv
     if state.lowest < word[0] or state.highest > word[1]:
         raise NetworkError(f"{where}: the exact state must fit in {spec.bits} bits, and can reach {state}; "
                            f"use {state.bits} bits, or overflow 'saturate'")
-    return Interval(int(sums[0].min()), int(sums[1].max())), Interval(int(updates[0][0].min()), int(updates[0][1].max())), state
+    return Ranges(Interval(int(sums[0].min()), int(sums[1].max())),
+                  Interval(int(updates[0][0].min()), int(updates[0][1].max())), state)

@@ -18,7 +18,9 @@ from snnhw.reference import NeuronState, step
 
 
 def ranges(weight, spec, timesteps=5):
-    return state_ranges(Linear("fc", ("in",), weight, 16), Neuron("lif", ("fc",), spec), timesteps)
+    """Return the ranges of the weighted sum, of the new state and of the stored state."""
+    found = state_ranges(current_range(Linear("fc", ("in",), weight, 16)), Neuron("lif", ("fc",), spec), timesteps)
+    return found.current, found.update, found.state
 
 
 def all_sums(weight):
