@@ -35,29 +35,32 @@ def decays(draw, neurons):
     if kind == "shift":
         return Decay("shift", draw(st.one_of(st.integers(1, 4), st.integers(1, 32))))
     shift = draw(st.one_of(st.integers(1, 4), st.integers(1, 16)))
-    return Decay("mul", shift, draw(per_neuron(neurons, 0, 1 << shift)))
+    return Decay("mul", shift, draw(per_neuron(neurons, 0, 1 << shift)), draw(st.sampled_from(["floor", "zero"])))
 
 
 @st.composite
-def specs(draw, neurons, *, overflow=("exact", "saturate"), synapse=True):
+def specs(draw, neurons, *, overflow=("exact", "saturate"), synapse=True, output=("spike", "count", "state")):
     """Draw the arithmetic of a population of `neurons` neurons; every field takes every kind of value."""
     bits = draw(st.one_of(st.integers(2, 8), st.integers(2, 32)))
     lowest, highest = signed_range(bits)
     reset = draw(st.sampled_from(["none", "zero", "value", "subtract"]))
     time = draw(st.sampled_from(["immediate", "next"]))
+    wide = {("none", time): "state", ("subtract", "immediate"): "count"}.get((reset, time), "spike")
+    kind = draw(st.sampled_from(["spike", wide] if wide in output else ["spike"]))
+    grades = draw(st.integers(1, 4) | st.integers(1, 15)) if kind == "count" else 1
     drop = time == "next" and reset in ("zero", "value") and draw(st.booleans())
-    threshold = draw(per_neuron(neurons, lowest, highest))
+    threshold = 0 if kind == "state" else draw(per_neuron(neurons, lowest + (kind == "count"), highest))
     amount = 0
     if reset == "value":
         amount = draw(per_neuron(neurons, lowest, highest))
     elif reset == "subtract":
         room = int(np.min(threshold)) - lowest if time == "immediate" else 2 * highest
-        amount = draw(per_neuron(neurons, 0, min(room, (1 << 31) - 1)))
+        amount = draw(per_neuron(neurons, int(kind == "count"), min(room, (1 << 31) - 1)))
     return NeuronSpec(
         threshold, draw(decays(neurons)), reset, amount, time, "drop" if drop else "keep", draw(st.sampled_from(overflow)), bits,
         draw(st.one_of(st.integers(0, 3), st.integers(0, 30))), draw(per_neuron(neurons, *signed_range(min(bits + 1, 32)))),
         draw(st.integers(lowest, highest)), draw(st.sampled_from(["sample", "never"])),
-        draw(st.none() | decays(neurons)) if synapse else None)
+        draw(st.none() | decays(neurons)) if synapse else None, kind, grades)
 
 
 @st.composite
@@ -71,7 +74,8 @@ def graphs(draw, *, layers=3, width=5, overflow=("saturate",), synapse=True, tim
         neurons = draw(st.integers(1, width))
         bits = draw(st.integers(1, 16))
         nodes.append(Linear(next(unique), (nodes[-1].name,), draw(arrays((neurons, sources), *signed_range(bits))), bits))
-        nodes.append(Neuron(next(unique), (nodes[-1].name,), draw(specs(neurons, overflow=overflow, synapse=synapse))))
+        nodes.append(Neuron(next(unique), (nodes[-1].name,), draw(specs(neurons, overflow=overflow, synapse=synapse,
+                                                                       output=("spike",)))))
         sources = neurons
     nodes.append(Readout(next(unique), (nodes[-1].name,)))
     meta = draw(st.dictionaries(st.text("ab\n\"é"), names, max_size=2))

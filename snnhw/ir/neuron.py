@@ -12,6 +12,12 @@ With ``I`` the exact current of the timestep (weighted sum shifted left by ``fra
                 s = v' >= T
     synapse     c' = clip(Dc(c) + I), and c' takes the place of I above
 
+    spike       s as above
+    count       s = how many k of 1..grades have u >= T + (k-1)*S; v' = u - s*S      (immediate subtract, S > 0)
+    state       s = 0; every v' is handed on, in every timestep                      (reset none, T is ignored)
+
+    decay       one: v    shift: v - (v >> k)    mul, floor: (v*B) >> f    mul, zero: sign(v) * ((|v|*B) >> f)
+
 ``reset = none`` never changes the state; the spike is still ``v' >= T``. Shifts are arithmetic
 (floor). ``S*r`` is subtracted before the one saturation of the timestep. ``exact`` does not clip:
 every stored state, ``v'`` and ``c'``, provably fits in its word; ``u``, which is not stored, may be wider.
@@ -28,6 +34,7 @@ __all__ = ["Decay", "NeuronSpec", "as_integers"]
 
 MAX_STATE_BITS = 32
 MAX_FACTOR_BITS = 16
+MAX_GRADES = 15
 
 
 def as_integers(values: object, what: str) -> np.ndarray:
@@ -64,7 +71,7 @@ def as_integers(values: object, what: str) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Decay:
-    """Leak of a state: ``v``, ``v - (v >> shift)`` or ``(v * factor) >> shift``.
+    """Leak of a state: ``v``, ``v - (v >> shift)``, ``(v * factor) >> shift`` or the same rounded toward zero.
 
     Parameters
     ----------
@@ -74,11 +81,14 @@ class Decay:
         Amount of the arithmetic right shift. 0 for ``"one"``.
     factor : int array, () or (neurons,)
         Multiplier of ``"mul"``, 0 to ``2**shift``; one for all neurons or one for each.
+    rounding : str
+        Of ``"mul"``: ``"floor"`` (arithmetic shift), or toward ``"zero"``: ``sign(v) * ((abs(v) * factor) >> shift)``.
     """
 
     kind: Literal["one", "shift", "mul"] = "one"
     shift: int = 0
     factor: np.ndarray | int | None = None
+    rounding: Literal["floor", "zero"] = "floor"
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in ("one", "shift", "mul"):
@@ -98,6 +108,10 @@ class Decay:
             if (outside := _outside(factor, 0, 1 << self.shift)) is not None:
                 raise ValueError(f"Decay factor must be between 0 and {1 << self.shift}, not {outside}")
             object.__setattr__(self, "factor", factor)
+        if not isinstance(self.rounding, str) or self.rounding not in ("floor", "zero"):
+            raise ValueError(f"Decay rounding must be floor or zero, not {self.rounding!r}")
+        if self.rounding == "zero" and self.kind != "mul":
+            raise ValueError(f"Decay rounding of {self.kind!r} must be floor, not 'zero'")
 
     def __call__(self, state: np.ndarray) -> np.ndarray:
         """Return the decayed state; `state` is int64, (..., neurons)."""
@@ -105,22 +119,24 @@ class Decay:
             return state
         if self.kind == "shift":
             return state - (state >> self.shift)
+        if self.rounding == "zero":
+            return np.sign(state) * ((np.abs(state) * self.factor) >> self.shift)
         return (state * self.factor) >> self.shift
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Decay):
             return NotImplemented
-        return (self.kind, self.shift) == (other.kind, other.shift) and _same(self.factor, other.factor)
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.shift))
+        return hash((self.kind, self.shift, self.rounding))
 
     def __str__(self) -> str:
         if self.kind == "one":
             return "v"
         if self.kind == "shift":
             return f"v - (v >> {self.shift})"
-        return f"(v * {_brief(self.factor)}) >> {self.shift}"
+        return f"(v * {_brief(self.factor)}) >> {self.shift}{' toward zero' if self.rounding == 'zero' else ''}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +172,12 @@ class NeuronSpec:
     clear : str
         ``"sample"``: back to `start` at the end of a sample; ``"never"``.
     synapse : Decay or None
-        Leak of a second state between the weighted sum and the membrane (CuBa).
+        Leak of a second state between the weighted sum and the membrane (CuBa); it starts at 0.
+    output : str
+        ``"spike"``; ``"count"``, a spike that carries how many thresholds were reached; or ``"state"``: no spikes, every
+        neuron hands its state on in every timestep.
+    grades : int
+        Highest value of a ``"count"``, 1 to 15; 1 otherwise.
     """
 
     threshold: np.ndarray | int
@@ -172,17 +193,19 @@ class NeuronSpec:
     start: int = 0
     clear: Literal["sample", "never"] = "sample"
     synapse: Decay | None = None
+    output: Literal["spike", "count", "state"] = "spike"
+    grades: int = 1
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
             choice = getattr(self, name)
             if not isinstance(choice, str) or choice not in allowed:
                 raise ValueError(f"Neuron {name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {choice!r}")
-        for name in ("bits", "frac", "start"):
+        for name in ("bits", "frac", "start", "grades"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"Neuron {name} must be an integer, not {value!r}")
-        for name, lowest, highest in (("bits", 2, MAX_STATE_BITS), ("frac", 0, MAX_STATE_BITS - 2)):
+        for name, lowest, highest in (("bits", 2, MAX_STATE_BITS), ("frac", 0, MAX_STATE_BITS - 2), ("grades", 1, MAX_GRADES)):
             if not lowest <= getattr(self, name) <= highest:
                 raise ValueError(f"Neuron {name} must be between {lowest} and {highest}, not {getattr(self, name)}")
         if not isinstance(self.decay, Decay):
@@ -202,6 +225,20 @@ class NeuronSpec:
         if self.input_on_reset == "drop" and (self.reset_time != "next" or self.reset not in ("zero", "value")):
             raise ValueError("Neuron input_on_reset must be keep unless a reset to zero or to a value happens "
                              "at the next timestep, not drop")
+        self._check_output()
+
+    def _check_output(self) -> None:
+        """Raise ValueError when the other fields do not go with what is handed on."""
+        choices: dict[str, dict[str, object]] = {"spike": {"grades": 1},
+                                                 "count": {"reset": "subtract", "reset_time": "immediate"},
+                                                 "state": {"grades": 1, "reset": "none"}}
+        for name, value in choices[self.output].items():
+            if getattr(self, name) != value:
+                raise ValueError(f"Neuron {name} must be {value} for output {self.output!r}, not {getattr(self, name)}")
+        if self.output == "count" and (outside := _outside(np.asarray(self.reset_amount), 1, 1 << MAX_STATE_BITS)) is not None:
+            raise ValueError(f"Neuron reset_amount must be positive for output 'count', not {outside}")
+        if self.output == "state" and (outside := _outside(np.asarray(self.threshold), 0, 0)) is not None:
+            raise ValueError(f"Neuron threshold must be 0 for output 'state', not {outside}")
 
     def _check_words(self) -> None:
         """Raise ValueError when a constant does not fit where the formulas put it."""
@@ -233,10 +270,14 @@ class NeuronSpec:
                 **{name: factor for name, factor in factors.items() if factor is not None}}
 
     @property
+    def parameters(self) -> dict[str, np.ndarray | int]:
+        """Parameters by name: threshold, reset_amount, bias, and factor and synapse_factor where there are such decays."""
+        return {name.removeprefix("decay ").replace(" ", "_"): array for name, array in self._arrays.items()}
+
+    @property
     def per_neuron(self) -> tuple[str, ...]:
-        """Names of the parameters that differ between neurons: of threshold, reset_amount, bias, factor."""
-        arrays = {"threshold": self.threshold, "reset_amount": self.reset_amount, "bias": self.bias, "factor": self.decay.factor}
-        return tuple(name for name, array in arrays.items() if array is not None and np.ndim(array) == 1)
+        """Names of the parameters that differ between neurons."""
+        return tuple(name for name, array in self.parameters.items() if np.ndim(array) == 1)
 
     def check(self, neurons: int) -> list[str]:
         """Return what does not fit a population of `neurons` neurons."""
@@ -254,7 +295,12 @@ class NeuronSpec:
     def __str__(self) -> str:
         reset = {"none": "none", "zero": "zero", "value": f"value {_brief(self.reset_amount)}",
                  "subtract": f"subtract {_brief(self.reset_amount)}"}[self.reset]
-        parts = [f"decay {self.decay}", f"fire v >= {_brief(self.threshold)}", f"reset {reset} {self.reset_time}"]
+        parts = [f"decay {self.decay}"]
+        if self.output == "state":
+            parts.append("hands its state on")
+        else:
+            graded = f" up to {self.grades} times" if self.output == "count" else ""
+            parts += [f"fire v >= {_brief(self.threshold)}{graded}", f"reset {reset} {self.reset_time}"]
         if self.input_on_reset == "drop":
             parts.append("input on reset dropped")
         parts.append(f"state {self.bits} bits, {self.frac} fractional, {self.overflow}")
@@ -275,6 +321,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "input_on_reset": ("keep", "drop"),
     "overflow": ("exact", "saturate"),
     "clear": ("sample", "never"),
+    "output": ("spike", "count", "state"),
 }
 
 

@@ -46,8 +46,19 @@ def _store(spec: NeuronSpec, exact: np.ndarray, saturations: np.ndarray) -> np.n
     return clipped
 
 
+def _fire(spec: NeuronSpec, updated: np.ndarray) -> np.ndarray:
+    """Return what the new states hand on: bool, or int64 counts."""
+    if spec.output == "state":
+        return np.zeros(updated.shape, bool)
+    if spec.output == "spike":
+        return updated >= spec.threshold
+    # The k-th threshold is reached when k-1 whole amounts, and so k, fit between the first and the state.
+    amount = np.asarray(spec.reset_amount)
+    return np.clip((updated - spec.threshold) // amount + 1, 0, spec.grades)
+
+
 def step(spec: NeuronSpec, state: NeuronState, current: np.ndarray) -> np.ndarray:
-    """Advance `state` by one timestep and return who fired.
+    """Advance `state` by one timestep and return who fired, or how often.
 
     Implements the formulas of :mod:`snnhw.ir.neuron` term by term.
 
@@ -62,7 +73,8 @@ def step(spec: NeuronSpec, state: NeuronState, current: np.ndarray) -> np.ndarra
 
     Returns
     -------
-    bool array, (samples, neurons)
+    bool array, or int64 array for output ``count``, (samples, neurons)
+        All False for output ``state``: what is handed on is `state.membrane`.
 
     Raises
     ------
@@ -79,11 +91,11 @@ def step(spec: NeuronSpec, state: NeuronState, current: np.ndarray) -> np.ndarra
         updated = spec.decay(membrane) + current
         if spec.overflow == "saturate":
             updated = _store(spec, updated, state.saturations)
-        spikes = updated >= spec.threshold
+        spikes = _fire(spec, updated)
         if target is not None:
             updated = np.where(spikes, target, updated)
         elif spec.reset == "subtract":
-            updated = updated - np.where(spikes, spec.reset_amount, 0)
+            updated = updated - spikes * np.asarray(spec.reset_amount)
         if spec.overflow == "exact":
             updated = _store(spec, updated, state.saturations)
     else:
@@ -96,6 +108,6 @@ def step(spec: NeuronSpec, state: NeuronState, current: np.ndarray) -> np.ndarra
         if target is not None and spec.input_on_reset == "drop":
             updated = np.where(fired, target, updated)
         updated = _store(spec, updated, state.saturations)
-        spikes = updated >= spec.threshold
+        spikes = _fire(spec, updated)
     state.membrane = updated
     return spikes

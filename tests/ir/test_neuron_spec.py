@@ -69,6 +69,20 @@ SPECS = [
     (ValueError, {"input_on_reset": "drop"}, DROP),
     (ValueError, {"input_on_reset": "drop", "reset_time": "next", "reset": "subtract"}, DROP),
     (ValueError, {"input_on_reset": "drop", "reset_time": "next", "reset": "none"}, DROP),
+    (ValueError, {"output": "spikes"}, "Neuron output must be spike, count or state, not 'spikes'"),
+    (TypeError, {"grades": 2.0}, "Neuron grades must be an integer, not 2.0"),
+    (ValueError, {"output": "count", "grades": 0}, "Neuron grades must be between 1 and 15, not 0"),
+    (ValueError, {"output": "count", "grades": 16}, "Neuron grades must be between 1 and 15, not 16"),
+    (ValueError, {"grades": 2}, "Neuron grades must be 1 for output 'spike', not 2"),
+    (ValueError, {"output": "state", "reset": "none", "threshold": 0, "grades": 2},
+     "Neuron grades must be 1 for output 'state', not 2"),
+    (ValueError, {"output": "count", "grades": 2}, "Neuron reset must be subtract for output 'count', not zero"),
+    (ValueError, {"output": "count", "reset": "subtract", "reset_amount": 1, "reset_time": "next"},
+     "Neuron reset_time must be immediate for output 'count', not next"),
+    (ValueError, {"output": "count", "reset": "subtract", "reset_amount": [1, 0]},
+     "Neuron reset_amount must be positive for output 'count', not 0"),
+    (ValueError, {"output": "state", "threshold": 0}, "Neuron reset must be none for output 'state', not zero"),
+    (ValueError, {"output": "state", "reset": "none"}, "Neuron threshold must be 0 for output 'state', not 5"),
 ]
 DECAYS = [
     (ValueError, ("leak",), "Decay kind must be one, shift or mul, not 'leak'"),
@@ -88,6 +102,10 @@ DECAYS = [
     (ValueError, ("mul", 4, []), "Decay factor must be one value or one for each neuron, not shape (0,)"),
     (ValueError, ("mul", 4, 0.9), "Decay factor must be integers, not 0.9"),
     (TypeError, ("mul", 4, "1"), "Decay factor must be integers, not <U1"),
+    (ValueError, ("mul", 4, 3, "up"), "Decay rounding must be floor or zero, not 'up'"),
+    (ValueError, ("mul", 4, 3, None), "Decay rounding must be floor or zero, not None"),
+    (ValueError, ("shift", 4, None, "zero"), "Decay rounding of 'shift' must be floor, not 'zero'"),
+    (ValueError, ("one", 0, None, "zero"), "Decay rounding of 'one' must be floor, not 'zero'"),
 ]
 
 
@@ -108,6 +126,9 @@ def test_refuses_a_decay(kind, arguments, message):
     {"reset": "subtract", "reset_amount": 133}, {"reset": "subtract", "reset_amount": (1 << 31) - 1, "reset_time": "next"},
     {"reset": "value", "reset_amount": 127}, {"reset": "value", "reset_amount": [-128, 127]}, {"frac": 30}, {"bits": 32},
     {"reset_time": "next", "input_on_reset": "drop"}, {"decay": Decay("mul", 16, 1 << 16)}, {"decay": Decay("shift", 32)},
+    {"output": "count", "reset": "subtract", "reset_amount": 133, "grades": 15},
+    {"output": "state", "reset": "none", "threshold": 0},
+    {"output": "count", "reset": "subtract", "reset_amount": 1}, {"decay": Decay("mul", 16, 1, "zero")},
 ])
 def test_takes_every_value_at_its_limit(fields):
     spec = NeuronSpec(**{"threshold": 5, "bits": 8} | fields)
@@ -147,6 +168,20 @@ def test_one_value_for_all_differs_from_one_for_each():
     assert NeuronSpec([5, 6]).per_neuron == ("threshold",)
     spec = NeuronSpec(5, Decay("mul", 3, [1, 2]), "subtract", [1, 2], bias=[0, 1])
     assert spec.per_neuron == ("reset_amount", "bias", "factor")
+    assert NeuronSpec(5, synapse=Decay("mul", 3, [1, 2])).per_neuron == ("synapse_factor",)
+
+
+def test_parameters_are_those_that_the_arithmetic_has():
+    spec = NeuronSpec(5, Decay("mul", 3, 6), "subtract", 4, bias=[0, 1], synapse=Decay("mul", 3, 7))
+    assert {name: np.asarray(array).tolist() for name, array in spec.parameters.items()} == {
+        "threshold": 5, "reset_amount": 4, "bias": [0, 1], "factor": 6, "synapse_factor": 7}
+    assert list(NeuronSpec(5).parameters) == ["threshold", "reset_amount", "bias"]
+
+
+def test_rounding_is_part_of_a_decay():
+    assert Decay("mul", 3, 5) != Decay("mul", 3, 5, "zero")
+    assert [int(Decay("mul", 2, 3, "zero")(np.array(state))) for state in (-9, -4, -1, 0, 1, 4, 9)] == [-6, -3, 0, 0, 0, 3, 6]
+    assert [int(Decay("mul", 2, 3)(np.array(state))) for state in (-9, -4, -1, 0, 1, 4, 9)] == [-7, -3, -1, 0, 0, 3, 6]
 
 
 def test_check_names_what_does_not_fit_the_population():
@@ -164,6 +199,10 @@ def test_check_names_what_does_not_fit_the_population():
      "never cleared, synapse v - (v >> 3)"),
     (NeuronSpec(5, reset="value", reset_amount=-2, reset_time="next", input_on_reset="drop"),
      "decay v, fire v >= 5, reset value -2 next, input on reset dropped, state 16 bits, 0 fractional, saturate"),
+    (NeuronSpec(5, Decay("mul", 2, 3, "zero"), "subtract", 2, output="count", grades=3),
+     "decay (v * 3) >> 2 toward zero, fire v >= 5 up to 3 times, reset subtract 2 immediate, "
+     "state 16 bits, 0 fractional, saturate"),
+    (NeuronSpec(0, reset="none", output="state"), "decay v, hands its state on, state 16 bits, 0 fractional, saturate"),
     (NeuronSpec(5, reset="none"), "decay v, fire v >= 5, reset none immediate, state 16 bits, 0 fractional, saturate"),
 ])
 def test_text(spec, text):

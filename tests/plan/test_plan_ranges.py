@@ -68,7 +68,7 @@ def reached(weight, spec, timesteps):
 
 small_specs = st.integers(1, 3).flatmap(lambda neurons: st.tuples(
     st.integers(1, 3).flatmap(lambda inputs: arrays((neurons, inputs), -6, 6)),
-    specs(neurons, overflow=("saturate",), synapse=False)))
+    specs(neurons, overflow=("saturate",), synapse=False, output=("spike",))))
 
 
 @given(small_specs)
@@ -86,7 +86,7 @@ def test_every_state_of_a_saturating_network_lies_in_its_range(case):
 
 @given(st.integers(1, 3).flatmap(lambda neurons: st.tuples(
     st.integers(1, 3).flatmap(lambda inputs: arrays((neurons, inputs), -6, 6)),
-    specs(neurons, overflow=("exact",), synapse=False))), st.integers(1, 6))
+    specs(neurons, overflow=("exact",), synapse=False, output=("spike",)))), st.integers(1, 6))
 def test_an_exact_state_that_is_accepted_never_leaves_its_word(case, timesteps):
     weight, spec = case
     try:

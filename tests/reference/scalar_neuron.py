@@ -13,7 +13,7 @@ class ScalarNeuron:
 
     threshold: int
     bits: int
-    decay: tuple = ("one",)          # ("one",), ("shift", k) or ("mul", B, f)
+    decay: tuple = ("one",)          # ("one",), ("shift", k), ("mul", B, f) or ("mul toward zero", B, f)
     reset: str = "zero"
     amount: int = 0
     time: str = "immediate"
@@ -24,10 +24,12 @@ class ScalarNeuron:
     synapse: tuple | None = None
     v: int = 0
     c: int = 0
+    output: str = "spike"
+    grades: int = 1
     clipped: int = 0
 
     def step(self, weighted_sum):
-        """Advance by one timestep; return whether the neuron fired."""
+        """Advance by one timestep; return whether the neuron fired, or how often."""
         current = weighted_sum * 2 ** self.frac + self.bias
         if self.synapse is not None:
             current = self.c = self.store(leak(self.synapse, self.c) + current)
@@ -35,9 +37,9 @@ class ScalarNeuron:
         if self.time == "immediate":
             u = leak(self.decay, self.v) + current
             u = u if self.exact else self.store(u)
-            fires = u >= self.threshold
+            fires = self.fires(u)
             if fires:
-                u = {"none": u, "subtract": u - self.amount}.get(self.reset, target)
+                u = {"none": u, "subtract": u - fires * self.amount}.get(self.reset, target)
             self.v = self.store(u)
             return fires
         resets = self.v >= self.threshold
@@ -47,7 +49,12 @@ class ScalarNeuron:
             self.v = self.store(leak(self.decay, self.v) + current - self.amount)
         else:
             self.v = target if self.drop else self.store(leak(self.decay, target) + current)
-        return self.v >= self.threshold
+        return self.fires(self.v)
+
+    def fires(self, u):
+        if self.output == "count":
+            return sum(u >= self.threshold + extra * self.amount for extra in range(self.grades))
+        return self.output == "spike" and u >= self.threshold
 
     def store(self, value):
         stored = min(max(value, -2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1)
@@ -60,4 +67,6 @@ class ScalarNeuron:
 def leak(kind, state):
     if kind[0] == "shift":
         return state - state // 2 ** kind[1]
+    if kind[0] == "mul toward zero":
+        return -(-state * kind[1] // 2 ** kind[2]) if state < 0 else state * kind[1] // 2 ** kind[2]
     return state * kind[1] // 2 ** kind[2] if kind[0] == "mul" else state

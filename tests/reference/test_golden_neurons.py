@@ -8,14 +8,14 @@ from snnhw.reference import NeuronState, step
 
 
 def trace(spec, sums, start=None):
-    """Return the stored state after each timestep as text, with a star where the neuron fired."""
+    """Return the stored state after each timestep as text, with a star for each time that the neuron fired."""
     state = NeuronState.initial(spec, 1, 1)
     if start is not None:
         state.membrane[:] = start
     words = []
     for weighted_sum in sums:
         fired = step(spec, state, np.array([[weighted_sum]]))
-        words.append(f"{state.membrane[0, 0]}{'*' if fired[0, 0] else ''}")
+        words.append(f"{state.membrane[0, 0]}{'*' * int(fired[0, 0])}")
     return " ".join(words)
 
 
@@ -192,3 +192,34 @@ def test_exact_refuses_a_stored_state_beyond_its_word():
 def test_exact_may_leave_its_word_where_nothing_is_stored():
     assert trace(NeuronSpec(7, bits=4, overflow="exact"), [1000]) == "0*"
     assert trace(NeuronSpec(7, bits=4, overflow="exact", reset="subtract", reset_amount=9), [16]) == "7*"
+
+
+def test_mul_decay_toward_zero_has_a_dead_zone_on_neither_side():
+    spec = NeuronSpec(100, Decay("mul", 2, 3, "zero"))
+    assert trace(spec, [0] * 4, start=7) == "5 3 2 1"
+    assert trace(spec, [0] * 4, start=-7) == "-5 -3 -2 -1"
+    assert trace(spec, [0, 0], start=-1) == "0 0"
+
+
+def test_a_count_says_how_often_the_amount_fits():
+    spec = NeuronSpec(5, reset="subtract", reset_amount=4, output="count", grades=3)
+    assert trace(spec, [4, 0, 1, 7]) == "4 4 1* 4*"
+    assert trace(spec, [9, 12]) == "1** 1***"
+    assert trace(spec, [30, 0, 0, 0]) == "18*** 6*** 2* 2"
+    assert trace(spec, [-20]) == "-20"
+
+
+def test_a_count_compares_the_saturated_state():
+    spec = NeuronSpec(5, reset="subtract", reset_amount=3, output="count", grades=3, bits=4)
+    assert trace(spec, [100]) == "4*"  # 7 of 100; the second threshold is 8
+    exact = NeuronSpec(5, reset="subtract", reset_amount=3, output="count", grades=3, bits=4, overflow="exact")
+    assert trace(exact, [14]) == "5***"
+
+
+def test_a_count_to_one_is_a_spike():
+    fields = {"reset": "subtract", "reset_amount": 4}
+    assert trace(NeuronSpec(5, **fields, output="count"), [4, 0, 9, 9]) == trace(NeuronSpec(5, **fields), [4, 0, 9, 9])
+
+
+def test_a_state_that_is_handed_on_never_fires():
+    assert trace(NeuronSpec(0, Decay("shift", 1), "none", output="state"), [8, 0, -9]) == "8 4 -7"

@@ -14,7 +14,9 @@ from snnhw.reference import NeuronState, decide, run, step
 def plain_decay(decay, neuron):
     if decay is None or decay.kind == "one":
         return None if decay is None else ("one",)
-    return ("shift", decay.shift) if decay.kind == "shift" else ("mul", value(decay.factor, neuron), decay.shift)
+    if decay.kind == "shift":
+        return "shift", decay.shift
+    return "mul" if decay.rounding == "floor" else "mul toward zero", value(decay.factor, neuron), decay.shift
 
 
 def value(array, neuron):
@@ -26,7 +28,7 @@ def scalar(spec, neuron):
     return ScalarNeuron(value(spec.threshold, neuron), spec.bits, plain_decay(spec.decay, neuron), spec.reset,
                         value(spec.reset_amount, neuron), spec.reset_time, spec.input_on_reset == "drop",
                         spec.overflow == "exact", spec.frac, value(spec.bias, neuron), plain_decay(spec.synapse, neuron),
-                        spec.start)
+                        spec.start, output=spec.output, grades=spec.grades)
 
 
 def interpret(graph, spikes):
@@ -116,6 +118,7 @@ def test_one_step_from_any_state(data):
             model.v = int(state.membrane[sample, index])
             model.c = 0 if state.synapse is None else int(state.synapse[sample, index])
     fired = step(spec, state, np.array(sums, np.int64))
+    assert fired.dtype == (np.int64 if spec.output == "count" else bool)
     assert fired.tolist() == [[model.step(total) for model, total in zip(row, line, strict=True)]
                               for row, line in zip(models, sums, strict=True)]
     assert state.membrane.tolist() == [[model.v for model in row] for row in models]
