@@ -4,8 +4,22 @@ from snnhw.ir.encoding import Encoding
 from snnhw.ir.file import load_graph, save_graph
 from snnhw.ir.graph import Graph
 from snnhw.ir.neuron import Decay, NeuronSpec
-from snnhw.ir.nodes import Input, Linear, Neuron, Node, Readout
+from snnhw.ir.nodes import (
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool,
+    Neuron,
+    Node,
+    Readout,
+    Scale,
+    SumPool,
+    WeightedSum,
+)
 from snnhw.ir.text import format_graph
+from snnhw.ir.windows import Window
 
-__all__ = ["Decay", "Encoding", "Graph", "Input", "Linear", "Neuron", "NeuronSpec", "Node", "Readout",
-           "format_graph", "load_graph", "save_graph"]
+__all__ = ["Conv", "Decay", "Delay", "Encoding", "Flatten", "Graph", "Input", "Linear", "MaxPool", "Neuron", "NeuronSpec", "Node",
+           "Readout", "Scale", "SumPool", "WeightedSum", "Window", "format_graph", "load_graph", "save_graph"]

@@ -3,7 +3,8 @@
 With ``x`` the value of input ``i``, 0 to ``levels``, and ``mix`` a hash of 32 bits to 32 bits:
 
     h(i)         mix(i + mix(seed))
-    events       the input already is spikes
+    events       the input already is spikes; graded ones have values other than 1
+    direct       a spike of value x at every timestep
     accumulate   spike at t when  (p + x*(t+1)) // levels > (p + x*t) // levels,   p = h(i) mod levels
     rate         spike at t when  mix(h(i) + 0x27D4EB2F*t) mod levels < x,         the same for every sample
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 __all__ = ["Encoding"]
 
-KINDS = ("events", "accumulate", "rate")
+KINDS = ("events", "direct", "accumulate", "rate")
 MAX_LEVELS = 65535
 
 
@@ -35,20 +36,21 @@ class Encoding:
     Parameters
     ----------
     kind : str
-        ``"events"``, ``"accumulate"`` (evenly spaced spikes, phase from the seed) or ``"rate"`` (Bernoulli from the seed).
+        ``"events"``, ``"direct"``, ``"accumulate"`` (evenly spaced spikes, phase from the seed) or ``"rate"`` (Bernoulli from
+        the seed).
     levels : int
-        Value that spikes at every timestep. 1 for ``"events"``.
+        Largest value: with it ``"accumulate"`` and ``"rate"`` spike at every timestep. 1 for ``"events"``.
     seed : int
         Selects the phases, or the random numbers.
     """
 
-    kind: Literal["events", "accumulate", "rate"] = "events"
+    kind: Literal["events", "direct", "accumulate", "rate"] = "events"
     levels: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in KINDS:
-            raise ValueError(f"Encoding kind must be events, accumulate or rate, not {self.kind!r}")
+            raise ValueError(f"Encoding kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {self.kind!r}")
         for name, lowest, highest in (("levels", 1, MAX_LEVELS), ("seed", 0, (1 << 32) - 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
@@ -63,26 +65,30 @@ class Encoding:
 
         Parameters
         ----------
-        values : int array, (samples, inputs); for events bool or 0/1, (samples, timesteps, inputs)
-            Between 0 and `levels`.
+        values : int array, (samples, inputs); for events (samples, timesteps, inputs)
+            Between 0 and `levels`; for events the values of the spikes, of either sign.
         timesteps : int
             Number of timesteps.
 
         Returns
         -------
         bool array, (samples, timesteps, inputs)
+            int32 if there are values that are neither 0 nor 1, and for ``"direct"``.
         """
         values = np.asarray(values)
         if values.dtype.kind not in "biu":
             raise TypeError(f"Input values must be integers, not {values.dtype}")
-        if values.size and (values.min() < 0 or values.max() > self.levels):
-            raise ValueError(f"Input values must be between 0 and {self.levels}, not {values.min()} to {values.max()}")
         if self.kind == "events":
             if values.ndim != 3 or values.shape[1] != timesteps:
                 raise ValueError(f"Event input must have shape (samples, {timesteps}, inputs), not {values.shape}")
-            return values.astype(bool)
+            graded = values.size and (values.min() < 0 or values.max() > 1)
+            return values.astype(np.int32 if graded else bool)
+        if values.size and (values.min() < 0 or values.max() > self.levels):
+            raise ValueError(f"Input values must be between 0 and {self.levels}, not {values.min()} to {values.max()}")
         if values.ndim != 2:
             raise ValueError(f"Input values must have shape (samples, inputs), not {values.shape}")
+        if self.kind == "direct":
+            return np.repeat(values.astype(np.int32)[:, None, :], timesteps, axis=1)
         values = values.astype(np.int64)[:, None, :]
         time = np.arange(timesteps, dtype=np.int64)[None, :, None]
         hashed = _mix(np.arange(values.shape[2], dtype=np.uint64) + _mix(np.uint64(self.seed)))

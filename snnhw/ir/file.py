@@ -1,6 +1,6 @@
 """The graph file: one safetensors file whose header holds the structure as JSON.
 
-Version 1. Metadata key ``snnhw`` holds ``{"format": "snnhw-graph", "version": 1, "name", "timesteps",
+Version 2. Metadata key ``snnhw`` holds ``{"format": "snnhw-graph", "version": 2, "name", "timesteps",
 "meta", "nodes"}``; a node holds its kind and every field. An array field is ``{"tensor": name}`` and lies
 in the same file, each tensor used once; a compound field is ``{"record": kind, ...}`` with its fields.
 """
@@ -17,14 +17,16 @@ from snnhw.files import parse_json, read_tensors, write_tensors
 from snnhw.ir.encoding import Encoding
 from snnhw.ir.graph import Graph
 from snnhw.ir.neuron import Decay, NeuronSpec
-from snnhw.ir.nodes import Input, Linear, Neuron, Node, Readout
+from snnhw.ir.nodes import Conv, Delay, Flatten, Input, Linear, MaxPool, Neuron, Node, Readout, Scale, SumPool
+from snnhw.ir.windows import Window
 
 __all__ = ["load_graph", "save_graph"]
 
-FORMAT, VERSION = "snnhw-graph", 1
+FORMAT, VERSION = "snnhw-graph", 2
 MAX_GRAPH_BYTES = 64 << 20  # 8-bit weights become 64-bit words in memory: half a GiB at most
-NODES: dict[str, type[Node]] = {kind.__name__: kind for kind in (Input, Linear, Neuron, Readout)}
-RECORDS: dict[str, type] = {kind.__name__: kind for kind in (Encoding, Decay, NeuronSpec)}
+NODES: dict[str, type[Node]] = {kind.__name__: kind for kind in (
+    Input, Linear, Conv, Scale, SumPool, MaxPool, Flatten, Delay, Neuron, Readout)}
+RECORDS: dict[str, type] = {kind.__name__: kind for kind in (Encoding, Window, Decay, NeuronSpec)}
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ from types import MappingProxyType
 import numpy as np
 
 from snnhw.errors import raise_problems
-from snnhw.ir.nodes import MAX_NAME, Input, Linear, Neuron, Node, Readout, Shape, check_text
+from snnhw.fixed import Interval
+from snnhw.ir.check import check_nodes
+from snnhw.ir.nodes import MAX_NAME, Input, Linear, MaxPool, Neuron, Node, Readout, Shape, check_text
 
 __all__ = ["Graph"]
 
@@ -59,28 +61,7 @@ class Graph:
     def _problems(self) -> list[str]:
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int) or not 1 <= self.timesteps <= MAX_TIMESTEPS:
             return [f"network {self.name!r}: timesteps must be an integer between 1 and {MAX_TIMESTEPS}, not {self.timesteps!r}"]
-        problems: list[str] = []
-        seen: dict[str, Node] = {}
-        shapes: dict[str, Shape] = {}  # of the nodes without a problem; one that reads another has its cause reported there
-        for node in self.nodes:
-            where = f"layer {node.name!r} ({node.title})"
-            if node.name in seen:
-                problems.append(f"{where}: name must be unique in the network")
-                continue
-            seen[node.name] = node
-            missing = [name for name in node.inputs if name not in seen or name == node.name]
-            if missing:
-                problems.append(f"{where}: input {missing[0]!r} must be an earlier layer")
-            elif len(node.inputs) != node.arity:
-                problems.append(f"{where}: must have {node.arity} input(s), not {len(node.inputs)}")
-            elif wrong := [name for name in node.inputs if seen[name].gives != node.takes]:
-                problems.append(f"{where}: input {wrong[0]!r} must give {node.takes}, not {seen[wrong[0]].gives}")
-            elif all(name in shapes for name in node.inputs):
-                given = tuple(shapes[name] for name in node.inputs)
-                found = node.check(given)
-                problems += [f"{where}: {problem}" for problem in found]
-                if not found:
-                    shapes[node.name] = node.infer(given)
+        problems, _ = check_nodes(self.nodes)
         if sum(isinstance(node, Input) for node in self.nodes) != 1:
             problems.append(f"network {self.name!r}: must have exactly one input")
         if not any(isinstance(node, Neuron) for node in self.nodes):
@@ -108,6 +89,20 @@ class Graph:
     def input(self) -> Input:
         """The one input node."""
         return next(node for node in self.nodes if isinstance(node, Input))
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """Populations of neurons, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, Neuron))
+
+    def values(self, name: str) -> Interval:
+        """Return the values that the spikes of a node may have, 0 for none included."""
+        node = self[name]
+        if isinstance(node, Input):
+            return node.values
+        if isinstance(node, Neuron):
+            return Interval(0, node.spec.grades)
+        return Interval(0, 1) if isinstance(node, MaxPool) else self.values(node.inputs[0])
 
     @property
     def layers(self) -> tuple[tuple[Linear, Neuron], ...]:

@@ -1,21 +1,28 @@
 """Readable text form of a graph, for people and for golden tests."""
 
 from snnhw.ir.graph import Graph
-from snnhw.ir.nodes import Input, Linear, Neuron, Node, Readout
+from snnhw.ir.nodes import Conv, Delay, Flatten, Input, Linear, MaxPool, Neuron, Node, Readout, Scale, SumPool
 
 __all__ = ["format_graph"]
 
 
 def _detail(node: Node) -> str:
     match node:
-        case Input(encoding=encoding):
-            return f"encoding {encoding}"
-        case Linear(weight=weight, weight_bits=bits):
-            density = float((weight != 0).mean())
-            return f"weights {bits} bits, {weight.min()}..{weight.max()}, density {density:.3f}"
+        case Input(encoding=encoding, lowest=lowest, highest=highest):
+            return f"encoding {encoding}" + ("" if (lowest, highest) == (0, 1) else f", values {lowest}..{highest}")
+        case Linear() | Conv() | Scale():
+            density = float((node.weight != 0).mean())
+            text = f"weights {node.weight_bits} bits, {node.weight.min()}..{node.weight.max()}, density {density:.3f}"
+            if isinstance(node, Conv):
+                text = f"{node.window}{f', {node.groups} groups' if node.groups > 1 else ''}, {text}"
+            return text
+        case SumPool(window=window) | MaxPool(window=window):
+            return str(window)
         case Neuron(spec=spec):
             return str(spec)
         case Readout():
+            return "" if node.kind == "count" else node.title.removeprefix("Readout, ")
+        case Flatten() | Delay():
             return ""
     raise AssertionError(f"no text form for {type(node).__name__}")
 

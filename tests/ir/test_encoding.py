@@ -83,8 +83,8 @@ def test_events_pass_through():
 
 
 @pytest.mark.parametrize(("kind", "arguments", "message"), [
-    (ValueError, ("poisson",), "Encoding kind must be events, accumulate or rate, not 'poisson'"),
-    (ValueError, (["rate"],), "Encoding kind must be events, accumulate or rate, not ['rate']"),
+    (ValueError, ("poisson",), "Encoding kind must be events, direct, accumulate or rate, not 'poisson'"),
+    (ValueError, (["rate"],), "Encoding kind must be events, direct, accumulate or rate, not ['rate']"),
     (TypeError, ("rate", 16.0), "Encoding levels must be an integer, not 16.0"),
     (TypeError, ("events", True), "Encoding levels must be an integer, not True"),
     (ValueError, ("rate", 0), "Encoding levels must be between 1 and 65535, not 0"),
@@ -104,7 +104,7 @@ def test_refuses_an_encoding(kind, arguments, message):
     (Encoding("rate", 16), np.array([[3, -1]]), ValueError, "Input values must be between 0 and 16, not -1 to 3"),
     (Encoding("rate", 16), np.array([[0.5]]), TypeError, "Input values must be integers, not float64"),
     (Encoding("rate", 16), np.zeros((1, 2, 3), int), ValueError, "Input values must have shape (samples, inputs), not (1, 2, 3)"),
-    (Encoding(), np.full((1, 2, 1), 2), ValueError, "Input values must be between 0 and 1, not 2 to 2"),
+    (Encoding("direct", 3), np.array([[4]]), ValueError, "Input values must be between 0 and 3, not 4 to 4"),
     (Encoding(), np.zeros((1, 3, 1), bool), ValueError, "Event input must have shape (samples, 2, inputs), not (1, 3, 1)"),
     (Encoding(), np.zeros((1, 2), bool), ValueError, "Event input must have shape (samples, 2, inputs), not (1, 2)"),
     (Encoding(), np.full((1, 2, 1), np.nan), TypeError, "Input values must be integers, not float64"),
@@ -112,6 +112,16 @@ def test_refuses_an_encoding(kind, arguments, message):
 def test_refuses_values(encoding, values, kind, message):
     with pytest.raises(kind, match=f"^{re.escape(message)}$"):
         encoding(values, 2)
+
+
+def test_graded_events_keep_their_values():
+    values = np.array([[[0, 2], [-1, 1]]], np.int8)
+    assert Encoding()(values, 2).tolist() == values.tolist()
+    assert Encoding()(values > 0, 2).dtype == bool
+
+
+def test_direct_values_come_at_every_timestep():
+    assert Encoding("direct", 15)(np.array([[3, 0, 15]]), 2).tolist() == [[[3, 0, 15], [3, 0, 15]]]
 
 
 def test_text():
