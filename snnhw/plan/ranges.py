@@ -1,8 +1,9 @@
 """Proven ranges of every word of a core, from the actual weights.
 
 Interval analysis neuron by neuron: the weighted sum of a timestep lies between the sum of the negative
-and the sum of the positive weights, and the state is followed from its start until the interval stops
-growing. What saturates is proven for samples of any length, what is exact for the timesteps of the graph.
+and the sum of the positive weights, and the states are followed from their start until the intervals stop
+growing. Every decay is monotone, so the ends of an interval go to the ends of the next. What saturates is
+proven for samples of any length, what is exact for the timesteps of the graph.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = ["Ranges", "current_range", "state_ranges"]
 
 MAX_TIMESTEPS = 4096    # an exact state must have settled, or the sample be over
 WIDENING_AFTER = 256    # timesteps after which what still grows and saturates is taken to reach the end of its word
+MAX_CURRENT = 1 << 61    # of a timestep, in units of the state: what the analysis itself can hold
 Bounds = tuple[np.ndarray, np.ndarray]
 
 
@@ -44,25 +46,26 @@ def _update(spec: NeuronSpec, low: np.ndarray, high: np.ndarray, drive: Bounds) 
     threshold, amount = np.broadcast_to(spec.threshold, low.shape), np.broadcast_to(spec.reset_amount, low.shape)
     target = {"zero": np.zeros_like(low), "value": amount}.get(spec.reset)
 
-    def clip(bounds: Bounds) -> Bounds:
-        if spec.overflow == "exact":
-            return bounds
-        lowest, highest = signed_range(spec.bits)
-        return np.clip(bounds[0], lowest, highest), np.clip(bounds[1], lowest, highest)
-
     def drift(lowest: np.ndarray, highest: np.ndarray, loss: np.ndarray | int = 0) -> Bounds:
         return spec.decay(lowest) + drive[0] - loss, spec.decay(highest) + drive[1] - loss
 
     if spec.reset_time == "immediate":
         exact = drift(low, high)
-        low, high = clip(exact)
+        low, high = _clip(spec, exact)
         below, above = low < threshold, high >= threshold
         if spec.reset == "none":
             return exact, (low, high)
         quiet = (low, np.minimum(high, threshold - 1), below)
         if target is not None:
             return exact, _hull([quiet, (target, target, above)])
-        return exact, _hull([quiet, (np.maximum(low, threshold) - amount, high - amount, above)])
+        parts = [quiet]
+        for count in range(1, spec.grades + 1):
+            # From the threshold of this count to that of the next; the last count has no next.
+            first, last = np.maximum(low, threshold + (count - 1) * amount), high
+            if count < spec.grades:
+                last = np.minimum(high, threshold + count * amount - 1)
+            parts.append((first - count * amount, last - count * amount, first <= last))
+        return exact, _hull(parts)
     below, above = low < threshold, high >= threshold
     if spec.reset == "none":
         exact = drift(low, high)
@@ -77,7 +80,53 @@ def _update(spec: NeuronSpec, low: np.ndarray, high: np.ndarray, drive: Bounds) 
             assert target is not None
             reset = (target, target, above)
         exact = _hull([quiet, reset])
-    return exact, clip(exact)
+    return exact, _clip(spec, exact)
+
+
+def _clip(spec: NeuronSpec, bounds: Bounds) -> Bounds:
+    if spec.overflow == "exact":
+        return bounds
+    lowest, highest = signed_range(spec.bits)
+    return np.clip(bounds[0], lowest, highest), np.clip(bounds[1], lowest, highest)
+
+
+class _Followed:
+    """A stored state of every neuron, followed timestep by timestep: every value it has had, and will have."""
+
+    def __init__(self, what: str, spec: NeuronSpec, start: Bounds):
+        self.what, self.spec = what, spec
+        self.bounds = start
+        self.update: Bounds | None = None  # before saturation
+
+    def grow(self, update: Bounds, after: Bounds, timestep: int) -> bool:
+        """Take in what follows in a timestep; return whether nothing is new."""
+        self.update = update if self.update is None else _envelope([self.update, update])
+        low, high = self.bounds
+        grown = _envelope([self.bounds, after])
+        if np.array_equal(grown[0], low) and np.array_equal(grown[1], high):
+            return True
+        if self.spec.overflow == "saturate" and timestep > WIDENING_AFTER:
+            word = signed_range(self.spec.bits)
+            grown = np.where(grown[0] < low, word[0], low), np.where(grown[1] > high, word[1], high)
+        self.bounds = grown
+        return False
+
+    def refuse(self, where: str, bits: int, after: str = "", advice: str = "") -> None:
+        """Raise NetworkError when the state does not fit in `bits` bits."""
+        found = self.range
+        lowest, highest = signed_range(bits)
+        if found.lowest < lowest or found.highest > highest:
+            raise NetworkError(f"{where}: the exact {self.what} must fit in {bits} bits, and can reach {found}{after}; use "
+                               f"{advice}overflow 'saturate'")
+
+    @property
+    def range(self) -> Interval:
+        return Interval(int(self.bounds[0].min()), int(self.bounds[1].max()))
+
+    @property
+    def update_range(self) -> Interval:
+        assert self.update is not None
+        return Interval(int(self.update[0].min()), int(self.update[1].max()))
 
 
 @dataclass(frozen=True)
@@ -118,35 +167,36 @@ def state_ranges(sums: Bounds, neuron: Neuron, timesteps: int) -> Ranges:
     Raises
     ------
     NetworkError
-        The overflow rule is ``exact`` and the state does not provably fit in its word.
+        The overflow rule is ``exact`` and a state does not provably fit in its word, or a weighted sum is too large.
     """
     spec = neuron.spec
     where = f"layer {neuron.name!r} (Neuron)"
-    drive = (sums[0] << spec.frac) + spec.bias, (sums[1] << spec.frac) + spec.bias
-    word, widest = signed_range(spec.bits), signed_range(MAX_STATE_BITS)
-    low = high = np.full(sums[0].shape, spec.start, np.int64)
-    updates: list[Bounds] = []
+    if (largest := max(-int(sums[0].min()), int(sums[1].max()))) > MAX_CURRENT >> spec.frac:
+        raise NetworkError(f"{where}: the weighted sum must be at most {MAX_CURRENT >> spec.frac} with {spec.frac} fractional "
+                           f"bits, and can reach {largest}")
+    current = (sums[0] << spec.frac) + spec.bias, (sums[1] << spec.frac) + spec.bias
+    begin, zero = np.full(sums[0].shape, spec.start, np.int64), np.zeros(sums[0].shape, np.int64)
+    membrane = _Followed("state", spec, (begin, begin))
+    synapse = _Followed("synaptic current", spec, (zero, zero)) if spec.synapse is not None else None
+    followed = [membrane] if synapse is None else [synapse, membrane]
     for timestep in count(1):
-        update, after = _update(spec, low, high, drive)
-        updates = [_envelope([*updates, update])]
-        grown = _envelope([(low, high), after])
-        if np.array_equal(grown[0], low) and np.array_equal(grown[1], high):
+        drive, settled = current, True
+        if synapse is not None and spec.synapse is not None:
+            low, high = synapse.bounds
+            update = spec.synapse(low) + current[0], spec.synapse(high) + current[1]
+            settled = synapse.grow(update, _clip(spec, update), timestep)
+            drive = synapse.bounds
+        if membrane.grow(*_update(spec, *membrane.bounds, drive), timestep) and settled:
             break
-        if spec.overflow == "saturate" and timestep > WIDENING_AFTER:
-            grown = np.where(grown[0] < low, word[0], low), np.where(grown[1] > high, word[1], high)
-        low, high = grown
         if spec.overflow == "exact":
-            if low.min() < widest[0] or high.max() > widest[1]:
-                raise NetworkError(f"{where}: the exact state must fit in {MAX_STATE_BITS} bits, and can reach "
-                                   f"{low.min()}..{high.max()} after {timestep} timesteps; use overflow 'saturate'")
+            for state in followed:
+                state.refuse(where, MAX_STATE_BITS, f" after {timestep} timesteps")
             if spec.clear == "sample" and timestep == timesteps:
                 break
             if timestep == MAX_TIMESTEPS:
                 raise NetworkError(f"{where}: the exact state must stop growing within {MAX_TIMESTEPS} timesteps, "
-                                   f"and has reached {low.min()}..{high.max()}; use overflow 'saturate'")
-    state = Interval(int(low.min()), int(high.max()))
-    if state.lowest < word[0] or state.highest > word[1]:
-        raise NetworkError(f"{where}: the exact state must fit in {spec.bits} bits, and can reach {state}; "
-                           f"use {state.bits} bits, or overflow 'saturate'")
-    return Ranges(Interval(int(sums[0].min()), int(sums[1].max())),
-                  Interval(int(updates[0][0].min()), int(updates[0][1].max())), state)
+                                   f"and has reached {membrane.range}; use overflow 'saturate'")
+    for state in followed:
+        state.refuse(where, spec.bits, advice=f"{state.range.bits} bits, or ")
+    return Ranges(Interval(int(sums[0].min()), int(sums[1].max())), membrane.update_range, membrane.range,
+                  None if synapse is None else synapse.update_range, None if synapse is None else synapse.range)

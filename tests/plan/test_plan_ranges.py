@@ -41,12 +41,9 @@ def reached(weight, spec, timesteps):
         values = {name: int(array if array.ndim == 0 else array[neuron]) for name, array in values.items()}
         decay = spec.decay
         if decay.factor is not None and np.ndim(decay.factor):
-            decay = Decay("mul", decay.shift, int(decay.factor[neuron]))
+            decay = Decay("mul", decay.shift, int(decay.factor[neuron]), decay.rounding)
         fields = {name: getattr(spec, name) for name in spec.__dataclass_fields__} | values | {"decay": decay}
         alone = NeuronSpec(**fields)
-        unbounded = NeuronSpec(**fields | {"bits": 32, "overflow": "exact", "reset": "none", "reset_amount": 0,
-                                           "reset_time": "immediate",
-                                           "input_on_reset": "keep"})
         currents = np.unique(sums[:, neuron])
         known, edge = {spec.start}, {spec.start}
         for _ in range(timesteps):
@@ -57,9 +54,7 @@ def reached(weight, spec, timesteps):
             state = NeuronState(before.copy(), None, np.zeros(len(before), np.int64))
             step(alone, state, current)
             if spec.reset_time == "immediate":  # then the new state is what a neuron without a reset would store
-                free = NeuronState(before.copy(), None, np.zeros(len(before), np.int64))
-                step(unbounded, free, current)
-                updates |= set(free.membrane[:, 0].tolist())
+                updates |= set((alone.decay(before) + (current << alone.frac) + alone.bias)[:, 0].tolist())
             edge = set(state.membrane[:, 0].tolist()) - known
             known |= edge
         states |= known
@@ -97,6 +92,77 @@ def test_an_exact_state_that_is_accepted_never_leaves_its_word(case, timesteps):
     assert all(value in state for value in states)
     assert all(value in update for value in updates)
     assert state.bits <= spec.bits
+
+
+populations = st.integers(1, 4).flatmap(lambda neurons: st.tuples(
+    st.integers(1, 5).flatmap(lambda inputs: arrays((neurons, inputs), -20, 20)), specs(neurons)))
+
+
+@given(populations, st.integers(1, 40), st.integers(0, 1 << 32))
+def test_no_walk_leaves_the_proven_ranges(case, timesteps, seed):
+    """Every kind of neuron, driven by random patterns and by those that push furthest."""
+    weight, spec = case
+    linear = Linear("fc", ("in",), weight, 16)
+    try:
+        found = state_ranges(current_range(linear), Neuron("lif", ("fc",), spec), timesteps)
+    except NetworkError:
+        assert spec.overflow == "exact"
+        return
+    rng = np.random.default_rng(seed)
+    state = NeuronState.initial(spec, 60, linear.outputs)
+    for _ in range(timesteps):
+        patterns = rng.random((60, weight.shape[1])) < rng.random((60, 1))
+        sums = patterns @ weight.T
+        sums[:20] = current_range(linear)[0]
+        sums[20:40:2], sums[21:40:2] = current_range(linear)
+        before, filtered = state.membrane, state.synapse
+        drive = (sums << spec.frac) + spec.bias
+        step(spec, state, sums)  # raises when an exact state leaves its word
+        if spec.synapse is not None:
+            assert_within(spec.synapse(filtered) + drive, found.synapse_update)
+            assert_within(state.synapse, found.synapse)
+            drive = state.synapse
+        assert_within(sums, found.current)
+        assert_within(state.membrane, found.state)
+        if spec.reset_time == "immediate":
+            assert_within(spec.decay(before) + drive, found.update)
+    assert (found.synapse is None) == (found.synapse_update is None) == (spec.synapse is None)
+
+
+def assert_within(values, interval):
+    assert interval.lowest <= values.min()
+    assert values.max() <= interval.highest
+
+
+@pytest.mark.parametrize(("fields", "expected"), [
+    ({"synapse": Decay()}, ("-10..15", "-30..45")),
+    ({"synapse": Decay("shift", 1)}, ("-3..6", "-14..26")),  # c 3, 5, 6, 6, 6 and -2, -3, -3, -3, -3
+    ({"synapse": Decay("mul", 1, 1)}, ("-4..5", "-17..22")),  # c 3, 4, 5, 5, 5 and -2, -3, -4, -4, -4
+    ({"synapse": Decay("mul", 1, 1, "zero")}, ("-3..5", "-14..22")),
+    ({"synapse": Decay("mul", 1, 0), "decay": Decay("mul", 1, 1, "zero")}, ("-2..3", "-3..5")),
+    ({"synapse": Decay(), "frac": 1, "bias": 1}, ("-15..35", "-45..105")),
+    ({"synapse": Decay(), "start": 4}, ("-10..15", "-26..49")),
+])
+def test_synaptic_ranges_worked_out_by_hand(fields, expected):
+    """Weights 3 and -2, five timesteps."""
+    spec = NeuronSpec(100, reset="none", overflow="exact", **fields)
+    found = state_ranges((np.array([-2]), np.array([3])), Neuron("lif", ("fc",), spec), 5)
+    assert (str(found.synapse), str(found.state)) == expected
+    assert found.synapse_update == found.synapse
+
+
+@pytest.mark.parametrize(("grades", "expected"), [(1, "-10..7"), (2, "-10..4"), (3, "-10..3"), (15, "-10..3")])
+def test_a_count_takes_more_off(grades, expected):
+    """Threshold 4, amount 3, weights 10 and -2: what one subtraction leaves, the next takes, down to 1..3."""
+    spec = NeuronSpec(4, Decay("mul", 2, 0), "subtract", 3, output="count", grades=grades)
+    found = state_ranges((np.array([-2]), np.array([10])), Neuron("lif", ("fc",), spec), 5)
+    assert str(found.state) == expected.replace("-10", "-2")
+
+
+def test_the_update_of_a_saturating_synapse_is_wider_than_its_word():
+    spec = NeuronSpec(7, bits=4, synapse=Decay())
+    found = state_ranges((np.array([-2]), np.array([3])), Neuron("lif", ("fc",), spec), 5)
+    assert (str(found.synapse_update), str(found.synapse), str(found.update)) == ("-10..10", "-8..7", "-16..13")
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -180,6 +246,25 @@ def test_refuses_an_exact_state_that_no_word_holds():
     spec = NeuronSpec(7, reset="none", overflow="exact", bits=32, frac=20)
     refusal("layer 'lif' (Neuron): the exact state must fit in 32 bits, and can reach 0..2147483648 after 2 timesteps; "
             "use overflow 'saturate'", [[1 << 10]], spec)
+
+
+def test_refuses_an_exact_synapse_that_needs_more_bits_and_says_how_many():
+    spec = NeuronSpec(7, overflow="exact", bits=4, synapse=Decay())
+    refusal("layer 'lif' (Neuron): the exact synaptic current must fit in 4 bits, and can reach -10..15; use 5 bits, "
+            "or overflow 'saturate'", [[3, -2]], spec)
+
+
+def test_refuses_an_exact_state_that_only_the_synapse_makes_too_wide():
+    fields = {"reset": "none", "overflow": "exact", "bits": 5}
+    ranges([[3, -2]], NeuronSpec(7, **fields))
+    refusal("layer 'lif' (Neuron): the exact state must fit in 5 bits, and can reach -30..45; use 7 bits, or overflow 'saturate'",
+            [[3, -2]], NeuronSpec(7, synapse=Decay(), **fields))
+
+
+def test_refuses_a_sum_that_the_analysis_cannot_hold():
+    with pytest.raises(NetworkError, match=r"^layer 'lif' \(Neuron\): the weighted sum must be at most 2147483648 with "
+                                           r"30 fractional bits, and can reach 2147483649$"):
+        state_ranges((np.array([0]), np.array([(1 << 31) + 1])), Neuron("lif", ("fc",), NeuronSpec(5, bits=32, frac=30)), 1)
 
 
 @pytest.mark.parametrize(("clear", "timesteps"), [("never", 1), ("sample", MAX_TIMESTEPS + 1)])
