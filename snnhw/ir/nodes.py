@@ -15,7 +15,8 @@ from snnhw.ir.encoding import Encoding
 from snnhw.ir.neuron import NeuronSpec, as_integers
 from snnhw.ir.windows import Window, convolve, sum_windows
 
-__all__ = ["Conv", "Delay", "Flatten", "Input", "Linear", "MaxPool", "Neuron", "Node", "Readout", "Scale", "SumPool", "WeightedSum"]
+__all__ = ["Conv", "Delay", "Flatten", "Input", "Linear", "MaxPool", "Neuron", "Node", "Readout", "Scale", "SumPool",
+           "WeightedSum"]
 
 Shape = tuple[int, ...]
 # With these two and the limits of the neuron, every word of the arithmetic fits in 63 bits, so int64 is exact.
@@ -23,6 +24,7 @@ MAX_WEIGHT_BITS = 16
 MAX_NEURONS = 1 << 16
 MAX_NAME = 255
 MAX_INPUT = 1 << 15
+POINT = Window((1,))
 SPIKES, CURRENT, STATES, DECISION = "spikes", "current", "states", "decision"
 
 
@@ -128,7 +130,8 @@ class Input(Node):
         for name, low, high in (("lowest", -MAX_INPUT, 0), ("highest", 0, MAX_INPUT)):
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                raise ValueError(f"layer {self.name!r} (Input): {name} must be an integer between {low} and {high}, not {value!r}")
+                raise ValueError(f"layer {self.name!r} (Input): {name} must be an integer between {low} and {high}, "
+                                 f"not {value!r}")
         if self.lowest == self.highest:
             raise ValueError(f"layer {self.name!r} (Input): a spike must have another value than 0")
 
@@ -280,14 +283,15 @@ class Conv(_Weighted):
     """
 
     weight: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), np.int64))
-    window: Window = Window((1,))
+    window: Window = POINT
     groups: int = 1
 
     def _weight_problem(self) -> str:
         if not isinstance(self.window, Window):
             return "its window must be a Window, and weights fit it"
         if self.weight.ndim != 2 + self.window.rank or 0 in self.weight.shape or self.weight.shape[2:] != self.window.kernel:
-            return f"weights must have shape (output channels, input channels / groups, {', '.join(map(str, self.window.kernel))})"
+            kernel = ", ".join(map(str, self.window.kernel))
+            return f"weights must have shape (output channels, input channels / groups, {kernel})"
         if type(self.groups) is not int or self.groups < 1 or self.weight.shape[0] % self.groups:
             return f"{self.groups!r} groups must divide the output channels of the weights"
         return ""
@@ -363,7 +367,7 @@ class SumPool(WeightedSum):
         Geometry.
     """
 
-    window: Window = Window((1,))
+    window: Window = POINT
 
     def infer(self, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0][0], *self.window.output(shapes[0][1:])
@@ -393,7 +397,7 @@ class MaxPool(Node):
         Geometry.
     """
 
-    window: Window = Window((1,))
+    window: Window = POINT
 
     def infer(self, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0][0], *self.window.output(shapes[0][1:])

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from snnhw.ir.nodes import CURRENT, SPIKES, STATES, Node, Shape, WeightedSum
+from snnhw.ir.nodes import CURRENT, POINT, SPIKES, STATES, Node, Shape, WeightedSum
 from snnhw.ir.windows import Window, convolve, sum_windows
 from snnhw.network.behaviour import Behaviour, as_floats
 
@@ -75,7 +75,7 @@ class Conv(_Affine):
         Groups of channels that do not see each other.
     """
 
-    window: Window = Window((1,))
+    window: Window = POINT
     groups: int = 1
 
     def infer(self, shapes: tuple[Shape, ...]) -> Shape:
@@ -140,7 +140,7 @@ class Pool(WeightedSum):
     """
 
     kind: Literal["sum", "average"] = "sum"
-    window: Window = Window((1,))
+    window: Window = POINT
 
     def infer(self, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0][0], *self.window.output(shapes[0][1:])
