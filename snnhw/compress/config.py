@@ -122,7 +122,7 @@ class PruneConfig(_Checked):
 class EncodingConfig(_Checked):
     """How values become spikes; see :class:`snnhw.ir.Encoding`."""
 
-    kind: Literal["events", "accumulate", "rate"] = "accumulate"
+    kind: Literal["events", "direct", "accumulate", "rate"] = "accumulate"
     levels: Annotated[int, Field(ge=1, le=65535)] = 1
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
@@ -183,8 +183,8 @@ class Recipe(_Checked):
     Parameters
     ----------
     data : str
-        ``"digits"``, ``"mnist"``, or a safetensors file beside the recipe with ``train_values``, ``train_labels``,
-        ``test_values`` and ``test_labels``.
+        ``"digits"``, ``"mnist"``, ``"fashion"``, ``"nmnist"``, ``"braille"``, ``"gsc-kws01"``, or a safetensors file beside the
+        recipe with ``train_values``, ``train_labels``, ``test_values`` and ``test_labels``.
     timesteps : int
         Length of a sample.
     seed : int

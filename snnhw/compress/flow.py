@@ -72,7 +72,8 @@ def load_model(folder: Path) -> nn.Module:
 
 def _load_data(recipe: Recipe, folder: Path) -> Dataset:
     """Load the data of a recipe and check that its encoding takes them."""
-    data = load_dataset(recipe.data, recipe.seed, folder)
+    data = load_dataset(recipe.data, recipe.seed, folder, timesteps=recipe.timesteps,
+                        levels=min(recipe.encoding.levels, 255) if recipe.encoding.kind == "direct" else None)
     shape = data.train_values.shape[1:]
     if recipe.encoding.kind == "events":
         if len(shape) != 2 or shape[0] != recipe.timesteps:
@@ -83,6 +84,8 @@ def _load_data(recipe: Recipe, folder: Path) -> Dataset:
     if data.levels > recipe.encoding.levels:
         raise UsageError(f"recipe encoding.levels must be at least {data.levels}, the largest value of the data, "
                          f"not {recipe.encoding.levels}")
+    if data.train_labels.min() < 0 or data.train_values.min() < 0:
+        raise UsageError(f"recipe data for training must have values and labels from 0, and {recipe.data!r} has negative ones")
     return data
 
 
