@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room imports rooms of lower floors, and of its own floor only where NEIGHBOURS says so.
 FLOORS = {
     "snnhw": 0, "snnhw.errors": 0, "snnhw.files": 0, "snnhw.tools": 0, "snnhw.assets": 0,
-    "snnhw.fixed": 0, "snnhw.ir": 0, "snnhw.board": 0,
-    "snnhw.frontend": 1, "snnhw.reference": 1, "snnhw.compress": 1,
+    "snnhw.fixed": 0, "snnhw.ir": 0, "snnhw.network": 0, "snnhw.board": 0,
+    "snnhw.frontend": 1, "snnhw.reference": 1, "snnhw.ptq": 1, "snnhw.compress": 1,
     "snnhw.plan": 2,
     "snnhw.cost": 3, "rtl_gen": 3,
     "snnhw.verify": 4, "snnhw.build": 4,
@@ -24,7 +24,9 @@ FLOORS = {
 NEIGHBOURS = {
     "snnhw.files": {"snnhw.errors"}, "snnhw.tools": {"snnhw.errors"},
     "snnhw.ir": {"snnhw.errors", "snnhw.files", "snnhw.fixed"},
+    "snnhw.network": {"snnhw.errors", "snnhw.ir"},
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},
+    "snnhw.ptq": {"snnhw.reference"},  # it measures what it made
     "snnhw.compress": {"snnhw.frontend", "snnhw.reference"},  # it lowers what the front end reads, and measures it
 }
 # Heavy or optional packages, and the only rooms that may import them.

@@ -1,12 +1,14 @@
 """Vectorized interpreter of a graph."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from snnhw.errors import NetworkError, raise_problems
-from snnhw.ir import Graph, Input, Linear, Neuron, Readout
+from snnhw.ir import Conv, Delay, Flatten, Graph, Input, Linear, Neuron, Node, Readout, Scale, WeightedSum
+from snnhw.ir.traverse import route, traverse
 from snnhw.reference.neuron import NeuronState, step
 
 __all__ = ["LayerCounts", "Trace", "decide", "run"]
@@ -16,18 +18,23 @@ __all__ = ["LayerCounts", "Trace", "decide", "run"]
 class LayerCounts:
     """What one layer of neurons did, for each sample. Every array is int64, (samples,).
 
+    Spikes reach a layer through weighted sums, pooling and arrangements of its own. A spike is an event whatever its value,
+    and a connection is a way from it to a neuron through these maps; where two layers of weights follow each other without
+    neurons between them, the ways multiply.
+
     Attributes
     ----------
     input_events : int64 array
-        Spikes that reached the layer.
+        Spikes that reached the layer; one that several of its maps read is counted for each.
     synaptic_operations : int64 array
-        Additions of a weight to a current: `input_events` times neurons.
+        Connections of those spikes: additions to a current, as if no weight were zero. What is computed is the maps with 1 in
+        the place of every weight, applied to the number of spikes of each source.
     effective_operations : int64 array
-        Those of them whose weight is not zero.
+        Those of them whose weights are not zero: the same with 1 in the place of every weight that is not zero.
     membrane_updates : int64 array
         Neurons times timesteps.
     output_spikes : int64 array
-        Spikes the layer emitted.
+        Spikes the layer emitted; of counts, their sum.
     saturations : int64 array
         State words that were clipped.
     """
@@ -42,127 +49,260 @@ class LayerCounts:
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything a graph computed on a batch of samples.
+    """Everything a graph computed on a batch of samples. Elements are in the C order of a node's shape.
 
     Attributes
     ----------
-    spikes : mapping of str to bool array, (samples, timesteps, neurons)
-        For the input and each layer of neurons, by node name.
+    spikes : mapping of str to array, (samples, timesteps, elements)
+        For the input, each layer of neurons and each MaxPool, by node name: bool where spikes are 0 and 1, int16 or int32 where
+        they have other values. All False for neurons that hand on their state.
     membranes : mapping of str to int32 array, (samples, timesteps, neurons)
-        Stored state after each timestep, for each layer of neurons. Empty when not kept.
+        Stored state after each timestep, for each layer of neurons. When not kept, only those that neurons hand on.
+    synapses : mapping of str to int32 array, (samples, timesteps, neurons)
+        Stored synaptic current after each timestep, for each layer of neurons that has one. Empty when not kept.
     counts : mapping of str to LayerCounts
         For each layer of neurons.
     output : str
         Name of the layer that the readout reads.
+    decisions : int64 array, (samples,)
+        Class of each sample.
     """
 
     spikes: Mapping[str, np.ndarray]
     membranes: Mapping[str, np.ndarray]
+    synapses: Mapping[str, np.ndarray]
     counts: Mapping[str, LayerCounts]
     output: str
+    decisions: np.ndarray
 
     @property
     def output_spikes(self) -> np.ndarray:
-        """Spikes of the last layer: bool, (samples, timesteps, neurons)."""
+        """Spikes of the last layer, (samples, timesteps, neurons)."""
         return self.spikes[self.output]
 
-    @property
-    def decisions(self) -> np.ndarray:
-        """Class of each sample: int64, (samples,)."""
-        return decide(self.output_spikes)
 
+def decide(values: np.ndarray, kind: str = "count", over: str = "sum") -> np.ndarray:
+    """Return the class of each sample, the lowest index on a tie.
 
-def decide(spikes: np.ndarray) -> np.ndarray:
-    """Return the index of the neuron that spiked most, the lowest on a tie; `spikes` is (samples, timesteps, neurons)."""
-    return spikes.sum(axis=1).argmax(axis=1)
+    Parameters
+    ----------
+    values : array, (samples, timesteps, neurons)
+        Spikes, or states for kind ``"membrane"``.
+    kind, over : str
+        As in :class:`snnhw.ir.Readout`.
+    """
+    samples, timesteps = values.shape[:2]
+    if not timesteps:
+        return np.zeros(samples, np.int64)
+    if kind == "first":
+        fired = values != 0
+        return np.where(fired.any(axis=1), fired.argmax(axis=1), timesteps).argmin(axis=1)
+    if kind == "membrane" and over != "sum":
+        return (values[:, -1] if over == "last" else values.max(axis=1)).argmax(axis=1)
+    return values.sum(axis=1).argmax(axis=1)
 
 
 def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Trace:
     """Interpret `graph` on a batch of spike trains.
 
+    Every current is exact: it is computed in float32 where the largest magnitude that it can have, and that of every partial
+    sum, is below ``2**24``, else in float64 below ``2**53``, else in int64.
+
     Parameters
     ----------
     graph : Graph
         The network.
-    spikes : bool array (or 0 and 1), (samples, timesteps, inputs)
-        Input spikes. Any number of timesteps; a layer that clears at the end of a sample starts anew with each.
+    spikes : bool array, or int array of the values that the input may have, (samples, timesteps, *input shape)
+        Input spikes; the shape of the input may also be flattened. Any number of timesteps; a layer that clears at the end of
+        a sample starts anew with each.
     keep_membranes : bool
-        Also return the state after each timestep.
+        Also return the states after each timestep.
 
     Raises
     ------
     NetworkError
-        A state declared ``exact`` left its word, or the samples are longer than those it is proven for.
+        A state declared ``exact`` left its word, the samples are longer than those it is proven for, or a current does not fit
+        in 64 bits.
     """
-    spikes = np.asarray(spikes)
-    if spikes.ndim != 3 or spikes.shape[2:] != graph.input.shape:
-        expected = " x ".join(["samples", "timesteps", *map(str, graph.input.shape)])
-        raise ValueError(f"Input spikes must have shape {expected}, not {' x '.join(map(str, spikes.shape))}")
-    if spikes.dtype != bool:
-        if spikes.dtype.kind not in "iu" or (spikes.size and (spikes.min() < 0 or spikes.max() > 1)):
-            raise ValueError("Input spikes must be bool, or integers 0 and 1")
-        spikes = spikes.astype(bool)
-    if spikes.shape[1] > graph.timesteps:
-        raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
-                       f"not {spikes.shape[1]}; use overflow 'saturate' or a graph with more timesteps"
-                       for _, node in graph.layers if node.spec.overflow == "exact" and node.spec.clear == "sample")
-    trains: dict[str, np.ndarray] = {}
-    currents: dict[str, tuple[Linear, np.ndarray]] = {}
-    membranes: dict[str, np.ndarray] = {}
-    counts: dict[str, LayerCounts] = {}
-    output = ""
-    for node in graph.nodes:
-        if isinstance(node, Input):
-            trains[node.name] = spikes
-        elif isinstance(node, Linear):
-            currents[node.name] = node, trains[node.inputs[0]]
-        elif isinstance(node, Neuron):
-            linear, train = currents[node.inputs[0]]
-            try:
-                trains[node.name], kept, saturations = _run_layer(linear, node, train, keep_membranes)
-            except OverflowError as error:
-                raise NetworkError(f"layer {node.name!r} (Neuron): {error}") from None
-            if kept is not None:
-                membranes[node.name] = kept
-            counts[node.name] = _count(linear, train, trains[node.name], saturations)
-        else:
-            assert isinstance(node, Readout)
-            output = node.inputs[0]
-    return Trace(trains, membranes, counts, output)
-
-
-def _run_layer(linear: Linear, node: Neuron, train: np.ndarray, keep: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    train = _input(graph, np.asarray(spikes))
     samples, timesteps, _ = train.shape
-    # float32 holds every partial sum exactly below 2**24, float64 below 2**53, and both use BLAS.
-    largest = int(np.abs(linear.weight).sum(axis=1).max())
-    weight = linear.weight.T.astype(np.float32 if largest < 1 << 24 else np.float64)
-    fired = np.zeros((samples, timesteps, linear.outputs), bool)
-    kept = np.zeros((samples, timesteps, linear.outputs), np.int32) if keep else None
-    saturations = np.zeros(samples, np.int64)
-    # Samples run side by side, or one after another through the same state when nothing clears it.
-    uncleared = node.spec.clear == "never"
-    batches = [slice(sample, sample + 1) for sample in range(samples)] if uncleared else [slice(0, samples)]
-    state = NeuronState.initial(node.spec, 1 if uncleared else samples, linear.outputs)
-    for batch in batches:
-        for t in range(timesteps):
-            current = (train[batch, t].astype(weight.dtype) @ weight).astype(np.int64)
-            fired[batch, t] = step(node.spec, state, current)
-            if kept is not None:
-                kept[batch, t] = state.membrane
-        saturations[batch] = state.saturations
+    if timesteps > graph.timesteps:
+        raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
+                       f"not {timesteps}; use overflow 'saturate' or a graph with more timesteps"
+                       for node in graph.neurons if node.spec.overflow == "exact" and node.spec.clear == "sample")
+    nodes = {node.name: node for node in graph.nodes}
+    kinds = _kinds(graph)
+    trains = {graph.input.name: train}
+    layers: dict[str, _Layer] = {}
+    for node in graph.nodes:
+        if node.fires or isinstance(node, Neuron):
+            shape = samples, timesteps, math.prod(graph.shapes[node.name])
+            if isinstance(node, Neuron):
+                layers[node.name] = _Layer(node, shape, keep_membranes)
+            trains[node.name] = np.zeros(shape, _spike_type(graph, node.name))
+    traverse(graph.nodes, graph.shapes, trains, layers, kinds)
+    readout = graph.nodes[-1]
+    assert isinstance(readout, Readout)
+    output, late = _source(nodes, readout)
+    values = layers[output].membranes if readout.kind == "membrane" else trains[output]
+    assert values is not None
+    if late:
+        values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+    return Trace(
+        trains, {name: layer.membranes for name, layer in layers.items() if layer.membranes is not None},
+        {name: layer.synapses for name, layer in layers.items() if layer.synapses is not None},
+        {name: _count(graph, layer.node, trains, layer.saturations) for name, layer in layers.items()},
+        output, decide(values, readout.kind, readout.over))
+
+
+def _input(graph: Graph, spikes: np.ndarray) -> np.ndarray:
+    """Return the input spikes, (samples, timesteps, elements), or raise ValueError."""
+    node = graph.input
+    elements = math.prod(node.shape)
+    if spikes.ndim < 3 or spikes.shape[2:] not in (node.shape, (elements,)):
+        expected = " x ".join(["samples", "timesteps", *map(str, node.shape)])
+        raise ValueError(f"Input spikes must have shape {expected}, not {' x '.join(map(str, spikes.shape))}")
+    spikes = spikes.reshape(*spikes.shape[:2], elements)
+    outside = spikes.size and (spikes.min() < node.lowest or spikes.max() > node.highest)
+    if outside or spikes.dtype.kind not in "biu":
+        binary = (node.lowest, node.highest) == (0, 1)
+        what = "bool, or integers 0 and 1" if binary else f"integers between {node.lowest} and {node.highest}"
+        raise ValueError(f"Input spikes must be {what}")
+    return spikes.astype(_spike_type(graph, node.name))
+
+
+def _spike_type(graph: Graph, name: str) -> np.dtype:
+    """Return the type that holds the spikes of a node."""
+    values = graph.values(name)
+    binary = (values.lowest, values.highest) in ((0, 0), (0, 1))
+    return np.dtype(bool if binary else np.int16 if values.bits <= 16 else np.int32)
+
+
+def _source(nodes: Mapping[str, Node], readout: Readout) -> tuple[str, bool]:
+    """Return the layer that a readout reads, and whether it does so one timestep late."""
+    node, late = nodes[readout.inputs[0]], False
+    while isinstance(node, Flatten | Delay):
+        late |= isinstance(node, Delay)
+        node = nodes[node.inputs[0]]
+    return node.name, late
+
+
+class _Layer:
+    """One layer of neurons while a graph runs: see :class:`snnhw.ir.traverse.Population`."""
+
+    def __init__(self, node: Neuron, shape: tuple[int, int, int], keep: bool) -> None:
+        self.node = node
+        self.saturations = np.zeros(shape[0], np.int64)
+        self.membranes = np.zeros(shape, np.int32) if keep or node.spec.output == "state" else None
+        self.synapses = np.zeros(shape, np.int32) if keep and node.spec.synapse is not None else None
+        self._neurons = shape[2]
+        self._state: NeuronState | None = None
+
+    @property
+    def persists(self) -> bool:
+        return self.node.spec.clear == "never"
+
+    def begin(self, samples: int) -> None:
+        if self._state is None or not self.persists:
+            self._state = NeuronState.initial(self.node.spec, samples, self._neurons)
+
+    def step(self, current: np.ndarray, samples: slice, timestep: int) -> np.ndarray:
+        state = self._state
+        assert state is not None
+        try:
+            fired = step(self.node.spec, state, current.astype(np.int64))
+        except OverflowError as error:
+            raise NetworkError(f"layer {self.node.name!r} (Neuron): {error}") from None
+        if self.membranes is not None:
+            self.membranes[samples, timestep] = state.membrane
+        if self.synapses is not None and state.synapse is not None:
+            self.synapses[samples, timestep] = state.synapse
+        self.saturations[samples] += state.saturations
         state.saturations[:] = 0
-    return fired, kept, saturations
+        return fired
 
 
-def _count(linear: Linear, train: np.ndarray, fired: np.ndarray, saturations: np.ndarray) -> LayerCounts:
+def _bounds(nodes: Mapping[str, Node], sources: Mapping[str, int]) -> dict[str, int]:
+    """Return the largest magnitude of each node's output, and of every partial sum on the way to it from the sources."""
+    found = dict(sources)
+    for node in nodes.values():
+        if node.name not in found and not isinstance(node, Readout):
+            total = sum(found[name] for name in node.inputs)
+            found[node.name] = total * node.gain if isinstance(node, WeightedSum) else total
+    return found
+
+
+def _kind(largest: int) -> np.dtype:
+    return np.dtype(np.float32 if largest < 1 << 24 else np.float64 if largest < 1 << 53 else np.int64)
+
+
+def _kinds(graph: Graph) -> dict[str, np.dtype]:
+    """Return the type in which the current of each node is exact."""
+    nodes = {node.name: node for node in graph.nodes}
+    sources = {node.name: max(-graph.values(node.name).lowest, graph.values(node.name).highest) for node in graph.nodes
+               if node.fires or isinstance(node, Input | Delay)}
+    sources |= {node.name: 0 for node in graph.neurons if not node.fires}
+    bounds = _bounds(nodes, sources)
+    kinds, problems = {}, []
+    for node in graph.nodes:
+        largest = max([bounds.get(node.name, 0), sum(bounds[name] for name in node.inputs)])
+        kinds[node.name] = _kind(largest)
+        if isinstance(node, Neuron):
+            # Beside the current stand its bias, a decayed state and a reset amount, of 33 bits each at most.
+            largest = (largest << node.spec.frac) + (1 << 35)
+        if largest >= 1 << 63:
+            problems.append(f"layer {node.name!r} ({node.title}): its current must fit in 64 bits, and can reach {largest}")
+    raise_problems(problems)
+    return kinds
+
+
+def _count(graph: Graph, neuron: Neuron, trains: Mapping[str, np.ndarray], saturations: np.ndarray) -> LayerCounts:
+    fired = trains[neuron.name]
     samples, timesteps, neurons = fired.shape
-    events = train.sum(axis=(1, 2), dtype=np.int64)
-    fanout = (linear.weight != 0).sum(axis=0)
+    # Maps are linear, so the spikes of all timesteps are added before a map is applied to them.
+    between: dict[str, Node] = {neuron.name: neuron}
+    pending = list(neuron.inputs)
+    totals: dict[str, np.ndarray] = {}
+    events = np.zeros(samples, np.int64)
+    while pending:
+        node = graph[pending.pop()]
+        if node.name in between or node.name in totals:
+            continue
+        if isinstance(node, WeightedSum | Flatten):
+            between[node.name] = node
+            pending += node.inputs
+        else:
+            late = isinstance(node, Delay)
+            spikes = trains[node.inputs[0]][:, :-1] if late else trains[node.name]
+            totals[node.name] = (spikes != 0).sum(axis=1, dtype=np.int64).reshape(samples, *graph.shapes[node.name])
+    for node in between.values():
+        if not isinstance(node, Flatten):
+            for name in node.inputs:
+                while isinstance(graph[name], Flatten):
+                    name = graph[name].inputs[0]
+                if name in totals:
+                    events += totals[name].sum(axis=tuple(range(1, totals[name].ndim)))
+    ordered = [node for node in graph.nodes if node.name in between]
     return LayerCounts(
         input_events=events,
-        synaptic_operations=events * neurons,
-        effective_operations=train.sum(axis=1, dtype=np.int64) @ fanout,
+        synaptic_operations=_ways(neuron, ordered, np.ones_like, totals, timesteps),
+        effective_operations=_ways(neuron, ordered, lambda weight: weight != 0, totals, timesteps),
         membrane_updates=np.full(samples, timesteps * neurons, np.int64),
         output_spikes=fired.sum(axis=(1, 2), dtype=np.int64),
         saturations=saturations,
     )
+
+
+def _ways(neuron: Neuron, maps: list[Node], change: Callable[[np.ndarray], np.ndarray], totals: Mapping[str, np.ndarray],
+          timesteps: int) -> np.ndarray:
+    """Return the sum of the currents that some neurons receive where weights are what `change` makes of them: int64, (samples,).
+
+    `totals` are the numbers of spikes of the sources.
+    """
+    if not all(map(len, totals.values())):
+        return np.zeros(0, np.int64)
+    nodes = {node.name: replace(node, weight=change(node.weight).astype(np.int64), weight_bits=2)
+             if isinstance(node, Linear | Conv | Scale) else node for node in maps}
+    largest = max(_bounds(nodes, dict.fromkeys(totals, timesteps)).values())
+    reached = route(nodes, neuron.name, lambda name: None, dict.fromkeys(nodes, _kind(largest)), dict(totals))
+    return reached.reshape(len(reached), -1).astype(np.int64).sum(axis=1)
