@@ -7,10 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from snnhw.fixed import Interval, unsigned_bits
-from snnhw.ir import Graph, Linear, Neuron, NeuronSpec
+from snnhw.fixed import Interval, signed_bits, unsigned_bits
+from snnhw.ir import Graph, Neuron, NeuronSpec
+from snnhw.plan.ranges import Ranges
+from snnhw.plan.synapses import Dense, Scattered
 
-__all__ = ["LayerPlan", "Memory", "Plan"]
+__all__ = ["LayerPlan", "Memory", "Plan", "Source"]
+
+Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Memory:
     Parameters
     ----------
     role : str
-        ``"weights"``, ``"events"``, ``"membranes"`` or ``"parameters"``; also its name in the Verilog.
+        What it holds; also its name in the Verilog.
     depth : int
         Words.
     width : int
@@ -29,7 +33,7 @@ class Memory:
         ``"rom"`` (initialised, never written), ``"ram"`` or ``"loaded"`` (written through the loading stream).
     """
 
-    role: Literal["weights", "events", "membranes", "parameters"]
+    role: Role
     depth: int
     width: int
     content: Literal["rom", "ram", "loaded"]
@@ -40,39 +44,80 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class LayerPlan:
-    """One core: a weighted sum and its neurons.
+class Source:
+    """Where events of a core come from.
 
-    Lane ``l`` of tile ``k`` computes neuron ``k * lanes + l``. Word ``k * inputs + a`` of the weight
-    memory holds, lane 0 in the lowest bits, the weights of tile ``k`` for presynaptic neuron ``a``;
-    lanes past the last neuron hold zeros.
+    Parameters
+    ----------
+    name : str
+        Node of the graph whose spikes they are.
+    core : int or None
+        The core that computes it; None for the input of the accelerator.
+    delayed : bool
+        They are those of the timestep before.
+    offset : int
+        What is added to an address there to make one here.
+    count : int
+        Addresses there.
+    values : Interval
+        Values of an event; 0..1 when it has none.
+    queue : int
+        Events that can wait between the two cores: those of a whole timestep and its tick, where a core would otherwise wait
+        for itself. 0 where they are joined directly.
+    """
+
+    name: str
+    core: int | None
+    delayed: bool
+    offset: int
+    count: int
+    values: Interval
+    queue: int = 0
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One core: a population of neurons, and the weighted sums that drive it.
+
+    A core with :class:`~snnhw.plan.synapses.Dense` synapses is output-stationary: lane ``l`` of tile ``k`` computes neuron
+    ``k * lanes + l``. Word ``k * inputs + a`` of the weight memory holds, lane 0 in the lowest bits, the weights of tile ``k`` for
+    event ``a``; lanes past the last neuron hold zeros.
+
+    A core with :class:`~snnhw.plan.synapses.Scattered` synapses walks the list of each event: word ``a`` of the memory of sources
+    holds, from the lowest bits, the base of event ``a``, its first weight word and how many there are; each weight word holds,
+    from the lowest bits, its weights, lane 0 first, and its offset. They are added to the word ``base + offset`` of the currents.
 
     Parameters
     ----------
     index : int
-        Position of the core in the pipeline.
-    linear, neuron : Linear, Neuron
-        Nodes of the graph.
+        Position of the core in the accelerator.
+    neuron : Neuron
+        Node of the graph; of a maximum pool, neurons that compute it.
+    sums : tuple of str
+        Names of the nodes between the sources and the neurons.
+    sources : tuple of Source
+        Where its events come from.
+    synapses : Dense or Scattered
+        The weights.
     lanes : int
         Synaptic operations per cycle, 1 to the number of neurons.
-    current : Interval
-        Every value the weighted sum of a timestep can take, from the actual weights. Units of the weights.
-    update : Interval
-        Every value the new state can take before saturation and before an immediate reset.
-    state : Interval
-        Every value the stored state can take. Like `update` proven for samples of any length when the neuron
-        saturates, and for the timesteps of the graph when it is exact.
+    ranges : Ranges
+        Every value that a word of the core can take. Proven for samples of any length when the neuron saturates, and for the
+        timesteps of the graph when it is exact.
     weights_loaded : bool
         The weight memory is written at run time instead of being initialised.
+    outputs : int
+        Number of neurons.
     """
 
     index: int
-    linear: Linear
     neuron: Neuron
+    sums: tuple[str, ...]
+    sources: tuple[Source, ...]
+    synapses: Dense | Scattered
+    outputs: int
     lanes: int
-    current: Interval
-    update: Interval
-    state: Interval
+    ranges: Ranges
     weights_loaded: bool = False
 
     @property
@@ -85,21 +130,55 @@ class LayerPlan:
         return self.neuron.spec
 
     @property
-    def inputs(self) -> int:
-        return self.linear.sources
+    def scattered(self) -> bool:
+        """The core walks lists."""
+        return isinstance(self.synapses, Scattered)
 
     @property
-    def outputs(self) -> int:
-        return self.linear.outputs
+    def inputs(self) -> int:
+        """Addresses of its events."""
+        return sum(source.count for source in self.sources)
+
+    @property
+    def input_values(self) -> Interval:
+        """Values of its events."""
+        values = [source.values for source in self.sources]
+        return Interval(min(value.lowest for value in values), max(value.highest for value in values))
+
+    @property
+    def input_value_bits(self) -> int:
+        """Width of the signed value of an event; 0 when all are 1."""
+        values = self.input_values
+        return 0 if (values.lowest, values.highest) == (0, 1) else signed_bits(values.lowest, values.highest)
+
+    @property
+    def output_value_bits(self) -> int:
+        """Width of the value of an output event: the count of spikes, or the signed state; 0 when there is none."""
+        return {"spike": 0, "count": unsigned_bits(self.spec.grades), "state": self.state_bits}[self.spec.output]
+
+    @property
+    def current(self) -> Interval:
+        """Values of the weighted sum of a timestep, in units of the weights."""
+        return self.ranges.current
+
+    @property
+    def update(self) -> Interval:
+        """Values of the new state before saturation and before an immediate reset."""
+        return self.ranges.update
+
+    @property
+    def state(self) -> Interval:
+        """Values of the stored state."""
+        return self.ranges.state
 
     @property
     def tiles(self) -> int:
-        """Groups of `lanes` neurons that are accumulated one after another."""
-        return -(-self.outputs // self.lanes)
+        """Groups of `lanes` neurons, or of channels, that are accumulated one after another."""
+        return self.synapses.tiles if isinstance(self.synapses, Scattered) else -(-self.outputs // self.lanes)
 
     @property
     def weight_bits(self) -> int:
-        return self.linear.weight_bits
+        return self.synapses.weight_bits
 
     @property
     def current_bits(self) -> int:
@@ -133,21 +212,36 @@ class LayerPlan:
         return {name: Interval(int(array.min()), int(array.max())).bits for name, array in values.items()}
 
     @cached_property
-    def weight_words(self) -> np.ndarray:
-        """Weights as the memory holds them: int64, (words, lanes)."""
+    def weight_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the weight memory, each with its width, the lowest first: the lanes, and the offset of a list's word."""
+        if isinstance(self.synapses, Scattered):
+            offsets, weights, *_ = self.synapses.lists
+            lanes = tuple((weights[:, lane], self.weight_bits) for lane in range(self.lanes))
+            return (*lanes, (offsets, self.synapses.offset_bits)) if self.synapses.offset_bits else lanes
         padded = np.zeros((self.tiles * self.lanes, self.inputs), np.int64)
-        padded[:self.outputs] = self.linear.weight
-        return padded.reshape(self.tiles, self.lanes, self.inputs).transpose(0, 2, 1).reshape(-1, self.lanes)
+        padded[:self.outputs] = self.synapses.weight
+        words = padded.reshape(self.tiles, self.lanes, self.inputs).transpose(0, 2, 1).reshape(-1, self.lanes)
+        return tuple((words[:, lane], self.weight_bits) for lane in range(self.lanes))
+
+    @cached_property
+    def source_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the memory of sources, each with its width, the lowest first: base, first weight word, number of words."""
+        assert isinstance(self.synapses, Scattered)
+        *_, first, last, base = self.synapses.lists
+        return tuple((column, unsigned_bits(int(column.max()))) for column in (base, first, last - first))
 
     @property
     def memories(self) -> tuple[Memory, ...]:
-        """Memory map of the core."""
-        weights: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
-        memories = [
-            Memory("weights", self.tiles * self.inputs, self.lanes * self.weight_bits, weights),
-            Memory("events", 2 * self.inputs, self.input_address_bits, "ram"),
-            Memory("membranes", self.outputs, self.state_bits, "ram"),
-        ]
+        """Memory map of the core; the weights come first."""
+        loaded: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
+        fields = self.weight_fields
+        memories = [Memory("weights", len(fields[0][0]), sum(bits for _, bits in fields), loaded)]
+        if isinstance(self.synapses, Scattered):
+            memories.append(Memory("sources", self.inputs, sum(bits for _, bits in self.source_fields), "rom"))
+            memories.append(Memory("currents", self.synapses.words, self.lanes * self.current_bits, "ram"))
+        else:
+            memories.append(Memory("events", 2 * self.inputs, self.input_address_bits, "ram"))
+        memories.append(Memory("membranes", self.outputs, self.state_bits, "ram"))
         if self.parameter_bits:
             memories.append(Memory("parameters", self.outputs, sum(self.parameter_bits.values()), "rom"))
         return tuple(memories)
@@ -162,24 +256,45 @@ class Plan:
     graph : Graph
         What is computed.
     layers : tuple of LayerPlan
-        Cores, in the order of the pipeline.
+        Cores; each takes events of earlier ones, or delayed ones of any.
+    output : int
+        The core whose spikes leave the accelerator.
     """
 
     graph: Graph
     layers: tuple[LayerPlan, ...]
+    output: int
 
     @property
     def inputs(self) -> int:
-        return self.layers[0].inputs
+        """Addresses of the events that come in."""
+        return int(np.prod(self.graph.input.shape))
+
+    @property
+    def input_value_bits(self) -> int:
+        """Width of the signed value of an event that comes in; 0 when all are 1."""
+        values = self.graph.input.values
+        return 0 if (values.lowest, values.highest) == (0, 1) else signed_bits(values.lowest, values.highest)
+
+    @property
+    def last(self) -> LayerPlan:
+        """Core whose spikes leave the accelerator."""
+        return self.layers[self.output]
 
     @property
     def outputs(self) -> int:
-        return self.layers[-1].outputs
+        return self.last.outputs
+
+    @property
+    def predictable(self) -> bool:
+        """The exact number of cycles is predicted: a chain of cores with dense synapses."""
+        return all(not layer.scattered and len(layer.sources) == 1 and not layer.sources[0].delayed
+                   and layer.sources[0].core == (layer.index - 1 if layer.index else None) for layer in self.layers)
 
     @property
     def loaded_words(self) -> int:
         """Words that the loading stream must deliver before the first event."""
-        return sum(layer.tiles * layer.inputs for layer in self.layers if layer.weights_loaded)
+        return sum(layer.memories[0].depth for layer in self.layers if layer.weights_loaded)
 
     def __str__(self) -> str:
         from snnhw.plan.text import format_plan

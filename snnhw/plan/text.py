@@ -1,8 +1,12 @@
 """Readable form of a plan."""
 
-from snnhw.plan.plan import Plan
+from snnhw.plan.plan import LayerPlan, Plan
 
 __all__ = ["format_plan", "plan_rows"]
+
+
+def _format(layer: LayerPlan) -> str:
+    return "list" if layer.scattered else "dense"
 
 
 def plan_rows(plan: Plan) -> list[dict[str, object]]:
@@ -13,7 +17,8 @@ def plan_rows(plan: Plan) -> list[dict[str, object]]:
         "neurons": layer.outputs,
         "lanes": layer.lanes,
         "tiles": layer.tiles,
-        "format": "dense",
+        "format": _format(layer),
+        "sources": [source.name for source in layer.sources],
         "weight_bits": layer.weight_bits,
         "current": str(layer.current),
         "current_bits": layer.current_bits,
@@ -30,7 +35,10 @@ def format_plan(plan: Plan) -> str:
     lines = [f"plan of {plan.graph.name!r}"]
     for layer in plan.layers:
         lines.append(f"  layer {layer.index} {layer.name!r}: {layer.inputs} → {layer.outputs}, "
-                     f"{layer.lanes} lanes x {layer.tiles} tiles, dense weights {layer.weight_bits} bits")
+                     f"{layer.lanes} lanes x {layer.tiles} tiles, {_format(layer)} weights {layer.weight_bits} bits")
+        if len(layer.sources) > 1 or any(source.delayed for source in layer.sources):
+            lines.append("    driven by " + ", ".join(f"{source.name!r}{' one timestep later' if source.delayed else ''}"
+                                                      for source in layer.sources))
         lines.append(f"    current {layer.current} ({layer.current_bits} bits), update {layer.update} "
                      f"({layer.update_bits} bits), state {layer.state} ({layer.state_bits} bits)")
         for memory in layer.memories:

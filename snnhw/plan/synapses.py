@@ -1,0 +1,429 @@
+"""The weights of a core: which neurons each presynaptic event reaches, and with what.
+
+Every path of weighted sums, pools and flattenings between spikes and the neurons they drive is one linear map. Where the map is
+one dense matrix, a core keeps it as such (:class:`Dense`). Everything else is kept as lists (:class:`Scattered`): the events
+that reach their neurons in the same pattern, shifted, share one list. So a convolution stores its kernel once, whatever
+stride, padding, dilation, groups and pools come with it, and a sparse matrix its words that are not zero.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from snnhw.errors import NetworkError
+from snnhw.fixed import Interval, unsigned_bits
+from snnhw.ir import Conv, Delay, Flatten, Graph, Linear, MaxPool, Neuron, Scale, SumPool, WeightedSum
+from snnhw.ir.nodes import MAX_WEIGHT_BITS, Node, Shape
+
+__all__ = ["Dense", "Edge", "Grid", "Links", "Scattered", "dense_matrix", "edges_of", "path_of", "scatter"]
+
+MAX_LINKS = 1 << 26
+
+
+@dataclass(frozen=True)
+class Links:
+    """A linear map as a list of its non-zero weights: ``current[target] += weight * value[source]``.
+
+    Targets are numbered on a grid that may be larger than the shape of the result, so that windows which reach beyond
+    the border look like all others; what falls outside is computed and never read.
+
+    Attributes
+    ----------
+    source, target, weight : int64 arrays, (links,)
+        Unique pairs, sorted by source, then by target.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def of(cls, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> "Links":
+        """Return the links with those of the same pair added up, and those that are zero left out."""
+        order = np.lexsort((target, source))
+        source, target, weight = source[order], target[order], weight[order]
+        if not source.size:
+            return cls(source, target, weight)
+        first = np.flatnonzero(np.r_[True, (source[1:] != source[:-1]) | (target[1:] != target[:-1])])
+        source, target, weight = source[first], target[first], np.add.reduceat(weight, first)
+        kept = weight != 0
+        return cls(source[kept], target[kept], weight[kept])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Layout of the currents of a core: the neurons, (channels, rows, columns), with room around them.
+
+    Channel c is in lane ``c // tiles``, in the words of tile ``c % tiles``; within a tile, element (y, x) is word
+    ``origin + y * pitch + x``.
+
+    Parameters
+    ----------
+    channels, rows, columns : int
+        Neurons.
+    top, bottom, left, right : int
+        Rows and columns that windows beyond the border fall on.
+    """
+
+    channels: int
+    rows: int = 1
+    columns: int = 1
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    @property
+    def pitch(self) -> int:
+        """Words from a row to the next. The room right of a row is also that left of the next."""
+        return self.columns + max(self.left, self.right)
+
+    @property
+    def origin(self) -> int:
+        return self.top * self.pitch + self.left
+
+    @property
+    def words(self) -> int:
+        """Words of a tile."""
+        last = self.origin + (self.rows - 1 + self.bottom) * self.pitch + self.columns - 1 + self.right
+        return last + 1
+
+
+@dataclass(frozen=True)
+class Path:
+    """A linear map onto a grid: target of a link is (channel, row, column), counted from the first neuron, beyond it too."""
+
+    source: np.ndarray
+    channel: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    weight: np.ndarray
+
+    def inside(self, shape: Shape) -> Links:
+        """Return the links that end on an element of `shape`."""
+        rows, columns = _plane(shape)
+        kept = (self.row >= 0) & (self.row < rows) & (self.column >= 0) & (self.column < columns)
+        target = (self.channel * rows + self.row) * columns + self.column
+        return Links.of(self.source[kept], target[kept], self.weight[kept])
+
+
+def _plane(shape: Shape) -> tuple[int, int]:
+    """Return rows and columns of a shape; one dimension beside the channels is a row."""
+    return {1: (1, 1), 2: (1, shape[-1]), 3: shape[-2:]}[len(shape)]
+
+
+def _windows(shape: Shape, node: Conv | SumPool) -> Path:
+    """Return the map of a convolution or a pool over an input of `shape`, beyond the border too."""
+    rows, columns = _plane(shape)
+    flat = node.window.rank == 1
+
+    def along(name: str) -> tuple[int, int]:
+        values = getattr(node.window, name)
+        return ({"padding": 0}.get(name, 1), values[0]) if flat else (values[0], values[1])
+
+    kernel, stride, padding, dilation = (along(name) for name in ("kernel", "stride", "padding", "dilation"))
+    channels = shape[0]
+    if isinstance(node, Conv):
+        outputs, seen = node.weight.shape[:2]
+        weight = node.weight.reshape(outputs, seen, *kernel)
+    else:
+        outputs, seen = channels, 1
+        weight = np.ones((outputs, 1, *kernel), np.int64)
+    groups = channels // seen
+    each = outputs // groups  # output channels that see an input channel
+    if rows * columns * channels * each * math.prod(kernel) // math.prod(stride) > MAX_LINKS:
+        raise OverflowError
+    parts = []
+    for ky in range(kernel[0]):
+        ys = np.arange(rows) + padding[0] - ky * dilation[0]
+        for kx in range(kernel[1]):
+            xs = np.arange(columns) + padding[1] - kx * dilation[1]
+            y, x = np.flatnonzero(ys % stride[0] == 0), np.flatnonzero(xs % stride[1] == 0)
+            c, o, y, x = (grid.reshape(-1) for grid in np.meshgrid(np.arange(channels), np.arange(each), y, x, indexing="ij"))
+            output = c // seen * each + o
+            parts.append(((c * rows + y) * columns + x, output, ys[y] // stride[0], xs[x] // stride[1],
+                          weight[output, c % seen, ky, kx]))
+    source, channel, row, column, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    kept = values != 0
+    return Path(source[kept], channel[kept], row[kept], column[kept], values[kept])
+
+
+def _map(node: Node, shape: Shape) -> Path:
+    """Return the map of one node over an input of `shape`."""
+    elements = math.prod(shape)
+    if isinstance(node, Conv | SumPool):
+        return _windows(shape, node)
+    if isinstance(node, Linear):
+        target, source = np.nonzero(node.weight)
+        zeros = np.zeros_like(source)
+        return Path(source, target, zeros, zeros, node.weight[target, source])
+    rows, columns = _plane((elements,) if isinstance(node, Flatten) else shape)
+    source = np.arange(elements)
+    weight = np.ones(elements, np.int64) if isinstance(node, Flatten) else np.broadcast_to(node.weight, shape).reshape(-1)
+    assert isinstance(node, Flatten | Scale)
+    return Path(source, source // (rows * columns), source // columns % rows, source % columns, weight)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Spikes that drive a population, and the linear nodes on their way.
+
+    Attributes
+    ----------
+    source : str
+        Node whose spikes they are: an input, neurons, or a maximum pool.
+    delayed : bool
+        They are those of the timestep before.
+    nodes : tuple of Node
+        From the spikes to the neurons.
+    """
+
+    source: str
+    delayed: bool
+    nodes: tuple[Node, ...]
+
+
+def edges_of(graph: Graph, node: Neuron | MaxPool) -> list[Edge]:
+    """Return every path from spikes into a population. A maximum pool begins with the sum of what is under its windows."""
+    nodes: tuple[Node, ...] = (SumPool(node.name, node.inputs, node.window),) if isinstance(node, MaxPool) else ()
+    return [edge for before in node.inputs for edge in _back(graph, before, nodes)]
+
+
+def _back(graph: Graph, name: str, nodes: tuple[Node, ...]) -> list[Edge]:
+    node = graph[name]
+    if isinstance(node, WeightedSum | Flatten):
+        return [edge for before in node.inputs for edge in _back(graph, before, (node, *nodes))]
+    if isinstance(node, Delay):
+        return [Edge(node.inputs[0], True, nodes)]
+    return [Edge(name, False, nodes)]
+
+
+def dense_matrix(edges: Sequence[Edge]) -> np.ndarray | None:
+    """Return the weights, (neurons, sources), if all paths are fully connected layers; else None."""
+    total = None
+    for edge in edges:
+        linears = [node for node in edge.nodes if not isinstance(node, Flatten)]
+        if len(linears) != 1 or not isinstance(linears[0], Linear):
+            return None
+        total = linears[0].weight if total is None else total + linears[0].weight
+    return total
+
+
+def path_of(graph: Graph, edges: Sequence[Edge], where: str) -> Path:
+    """Return the sum of the maps of some paths between the same ends.
+
+    Raises
+    ------
+    NetworkError
+        It has more links than a core can be made of.
+    """
+    try:
+        parts = []
+        for edge in edges:
+            shape = graph.shapes[edge.source]
+            before: Links | None = None
+            for index, node in enumerate(edge.nodes):
+                path = _map(node, shape)
+                if before is not None:
+                    # Onto the elements of the input of `node`, and from there beyond the border of its result.
+                    path = _through(before, path, math.prod(shape))
+                shape = node.infer((shape,))
+                if index + 1 < len(edge.nodes):
+                    before = path.inside(shape)
+            parts.append(path)
+    except OverflowError:
+        raise NetworkError(f"{where}: the layers before it must have at most {MAX_LINKS} synapses in all, and have more") from None
+    return Path(*(np.concatenate([getattr(part, name) for part in parts])
+                   for name in ("source", "channel", "row", "column", "weight")))
+
+
+def _through(before: Links, path: Path, elements: int) -> Path:
+    """Return the map that applies `before` and then `path`."""
+    order = np.argsort(path.source, kind="stable")
+    begin = np.searchsorted(path.source[order], np.arange(elements + 1))
+    count = (begin[1:] - begin[:-1])[before.target]
+    if count.sum() > MAX_LINKS:
+        raise OverflowError
+    mine = np.repeat(np.arange(before.source.size), count)
+    place = np.arange(mine.size) - np.repeat(np.cumsum(count) - count, count)
+    theirs = order[begin[before.target[mine]] + place]
+    return Path(before.source[mine], path.channel[theirs], path.row[theirs], path.column[theirs],
+                 before.weight[mine] * path.weight[theirs])
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A full matrix, kept tile by tile.
+
+    Parameters
+    ----------
+    weight : int64 array, (neurons, sources)
+    weight_bits : int
+        Width of a stored weight.
+    """
+
+    weight: np.ndarray
+    weight_bits: int
+
+    def fan_out(self) -> np.ndarray:
+        """Return how many neurons an event of each source reaches with a weight that is not zero: int64, (sources,)."""
+        return (self.weight != 0).sum(axis=0)
+
+    def current_range(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and highest sum of each neuron when source s has a value between ``low[s]`` and ``high[s]``."""
+        positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
+        return positive @ low + negative @ high, positive @ high + negative @ low
+
+    @property
+    def synapses(self) -> int:
+        """Connections, zeros included."""
+        return int(self.weight.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Scattered:
+    """Lists of words of weights, and where in the currents each is added.
+
+    Parameters
+    ----------
+    path : Path
+        The map.
+    sources : int
+        Number of presynaptic elements.
+    grid : Grid
+        Layout of the currents.
+    lanes : int
+        Weights of a word.
+    """
+
+    path: Path
+    sources: int
+    grid: Grid
+    lanes: int
+
+    @property
+    def tiles(self) -> int:
+        """Channels of a lane."""
+        return -(-self.grid.channels // self.lanes)
+
+    @property
+    def words(self) -> int:
+        """Words of currents."""
+        return self.tiles * self.grid.words
+
+    @cached_property
+    def _links(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Source, word, lane and weight of every link, sorted, each triple once."""
+        grid, path = self.grid, self.path
+        word = path.channel % self.tiles * grid.words + grid.origin + path.row * grid.pitch + path.column
+        lane = path.channel // self.tiles
+        links = Links.of(path.source, word * self.lanes + lane, path.weight)
+        return links.source, links.target // self.lanes, links.target % self.lanes, links.weight
+
+    @cached_property
+    def weight_bits(self) -> int:
+        """Width of a stored weight."""
+        weight = self._links[3]
+        return Interval(int(weight.min()), int(weight.max())).bits if weight.size else 1
+
+    @cached_property
+    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What the memories hold.
+
+        Returns
+        -------
+        offsets : int64 array, (words,)
+            Of each weight word: where it is added, counted from the base of the event.
+        weights : int64 array, (words, lanes)
+            Its weights.
+        first, last : int64 array, (sources,)
+            Words ``first`` to ``last - 1`` are the list of a source.
+        base : int64 array, (sources,)
+            What the offsets of a source count from.
+        """
+        source, word, lane, weight = self._links
+        begin = np.searchsorted(source, np.arange(self.sources + 1))
+        offsets: list[np.ndarray] = []
+        weights: list[np.ndarray] = []
+        known: dict[bytes, tuple[int, int]] = {}
+        first, last, base = (np.zeros(self.sources, np.int64) for _ in range(3))
+        total = 0
+        for index in range(self.sources):
+            some = slice(begin[index], begin[index + 1])
+            if some.start == some.stop:
+                continue
+            base[index] = word[some].min()
+            relative = word[some] - base[index]
+            key = b"".join((relative.tobytes(), lane[some].tobytes(), weight[some].tobytes()))
+            if key not in known:
+                places, inverse = np.unique(relative, return_inverse=True)
+                values = np.zeros((places.size, self.lanes), np.int64)
+                values[inverse, lane[some]] = weight[some]
+                known[key] = total, total + places.size
+                offsets.append(places)
+                weights.append(values)
+                total += places.size
+            first[index], last[index] = known[key]
+        if not total:  # a memory has at least one word
+            offsets, weights = [np.zeros(1, np.int64)], [np.zeros((1, self.lanes), np.int64)]
+        return np.concatenate(offsets), np.concatenate(weights), first, last, base
+
+    @property
+    def offset_bits(self) -> int:
+        return unsigned_bits(int(self.lists[0].max()))
+
+    def list_lengths(self) -> np.ndarray:
+        """Return the weight words that an event of each source reads: int64, (sources,)."""
+        _, _, first, last, _ = self.lists
+        return last - first
+
+    def fan_out(self) -> np.ndarray:
+        """Return how many neurons an event of each source reaches with a weight that is not zero: int64, (sources,)."""
+        return np.bincount(self._inside.source, minlength=self.sources)
+
+    @cached_property
+    def _inside(self) -> Links:
+        grid = self.grid
+        return self.path.inside((grid.channels, grid.rows, grid.columns))
+
+    def current_range(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and highest sum of each neuron when source s has a value between ``low[s]`` and ``high[s]``."""
+        links = self._inside
+        neurons = self.grid.channels * self.grid.rows * self.grid.columns
+        ends = links.weight * low[links.source], links.weight * high[links.source]
+        lowest, highest = np.zeros(neurons, np.int64), np.zeros(neurons, np.int64)
+        np.add.at(lowest, links.target, np.minimum(*ends))
+        np.add.at(highest, links.target, np.maximum(*ends))
+        return lowest, highest
+
+    @property
+    def synapses(self) -> int:
+        """Connections whose weight is not zero."""
+        return int(self._inside.source.size)
+
+
+def scatter(paths: list[tuple[Path, int]], shape: Shape, lanes: int, where: str) -> Scattered:
+    """Join the maps of several sources, each with its number of elements, onto neurons of one shape.
+
+    Raises
+    ------
+    NetworkError
+        A product of weights is too wide.
+    """
+    offset, parts = 0, []
+    for path, elements in paths:
+        parts.append((path.source + offset, path.channel, path.row, path.column, path.weight))
+        offset += elements
+    path = Path(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    rows, columns = _plane(shape)
+    grid = Grid(shape[0], rows, columns, *(
+        int(max(0, over.max(initial=0))) for over in (-path.row, path.row - rows + 1, -path.column, path.column - columns + 1)))
+    tiles = -(-shape[0] // lanes)
+    result = Scattered(path, offset, grid, -(-shape[0] // tiles))
+    if result.weight_bits > MAX_WEIGHT_BITS:
+        raise NetworkError(f"{where}: the product of the weights before it must fit in {MAX_WEIGHT_BITS} bits, "
+                           f"and needs {result.weight_bits}")
+    return result
