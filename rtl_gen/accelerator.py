@@ -1,15 +1,15 @@
 """The accelerator: one core per layer, joined by streams, behind AXI4-Stream ports."""
 
-from itertools import pairwise
-
-from amaranth.hdl import ClockDomain, DomainRenamer, Fragment, Module, signed
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Fragment, Module, Mux, signed
 from amaranth.lib import wiring
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out, connect
 
 from rtl_gen.events import event_layout
 from rtl_gen.layer import Layer
 from rtl_gen.loader import WeightLoader
 from rtl_gen.registers import InputRegister, OutputRegister
+from rtl_gen.routing import Fork, Merge, Queue
 from snnhw.plan import LayerPlan, Plan
 
 __all__ = ["DOMAIN", "Accelerator"]
@@ -52,9 +52,8 @@ class Accelerator(wiring.Component):
 
     def __init__(self, plan: Plan, *, trace: bool = False):
         self.plan, self.trace = plan, trace
-        first, last = plan.layers[0], plan.layers[-1]
         members: dict[str, object] = {"aclk": In(1), "aresetn": In(1)}
-        sides = ("s_axis", In, Out, first.input_address_bits), ("m_axis", Out, In, last.output_address_bits)
+        sides = ("s_axis", In, Out, plan.input_bits), ("m_axis", Out, In, plan.output_bits)
         for prefix, flow, back, bits in sides:
             members |= {f"{prefix}_tvalid": flow(1), f"{prefix}_tready": back(1), f"{prefix}_tdata": flow(_bytes(bits)),
                         f"{prefix}_tlast": flow(1), f"{prefix}_tuser": flow(1)}
@@ -76,32 +75,38 @@ class Accelerator(wiring.Component):
 
     def elaborate(self, platform: object) -> Fragment:
         m = Module()
-        first, last = self.plan.layers[0], self.plan.layers[-1]
+        plan = self.plan
         domain = ClockDomain(DOMAIN, local=True)
         m.domains += domain
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
 
-        m.submodules.input_register = source = InputRegister(event_layout(first.input_address_bits))
-        m.submodules.output_register = sink = OutputRegister(event_layout(last.output_address_bits))
+        layout = event_layout(plan.input_address_bits, plan.input_value_bits)
+        m.submodules.input_register = source = InputRegister(layout)
+        m.submodules.output_register = sink = OutputRegister(
+            event_layout(plan.last.output_address_bits, plan.last.output_value_bits))
         for k, core in enumerate(self.cores):
             m.submodules[f"layer{k}"] = core
-        connect(m, source.o, self.cores[0].i)
-        for producer, consumer in pairwise(self.cores):
-            connect(m, producer.o, consumer.i)
-        connect(m, self.cores[-1].o, sink.i)
+        self._join(m, source, sink)
 
+        payload, result = source.i.payload, sink.o.payload
         m.d.comb += [
             source.i.valid.eq(self.s_axis_tvalid),
-            source.i.payload.address.eq(self.s_axis_tdata),
-            source.i.payload.tick.eq(self.s_axis_tlast),
-            source.i.payload.last.eq(self.s_axis_tuser),
+            payload.address.eq(self.s_axis_tdata),
+            payload.tick.eq(self.s_axis_tlast),
+            payload.last.eq(self.s_axis_tuser),
             self.s_axis_tready.eq(source.i.ready),
             self.m_axis_tvalid.eq(sink.o.valid),
-            self.m_axis_tdata.eq(sink.o.payload.address),
-            self.m_axis_tlast.eq(sink.o.payload.tick),
-            self.m_axis_tuser.eq(sink.o.payload.last & sink.o.payload.tick),
+            self.m_axis_tlast.eq(result.tick),
+            self.m_axis_tuser.eq(result.last & result.tick),
             sink.o.ready.eq(self.m_axis_tready),
         ]
+        if plan.input_value_bits:
+            m.d.comb += payload.value.eq(self.s_axis_tdata[plan.input_address_bits:])
+        if plan.last.output_value_bits:
+            value = result.value.as_unsigned()
+            m.d.comb += self.m_axis_tdata.eq(Mux(result.tick, 0, Cat(result.address, value)))
+        else:
+            m.d.comb += self.m_axis_tdata.eq(result.address)
         if self.loaded:
             memories = [layer.memories[0] for layer in self.loaded]
             m.submodules.loader = loader = WeightLoader(depths=tuple(memory.depth for memory in memories),
@@ -125,3 +130,45 @@ class Accelerator(wiring.Component):
                 for name in ("valid", "neuron", "membrane", "spike"):
                     m.d.comb += getattr(self, f"trace{k}_{name}").eq(getattr(core, f"trace_{name}"))
         return DomainRenamer(DOMAIN)(m)
+
+    def _join(self, m: Module, source: InputRegister, sink: OutputRegister) -> None:
+        """Join the cores: what several take is forked, what one takes from several is merged."""
+        plan = self.plan
+        takers: dict[int | None, list[tuple[int, int]]] = {}  # for each producer: core and place among its sources
+        for layer in plan.layers:
+            for place, given in enumerate(layer.sources):
+                takers.setdefault(given.core, []).append((layer.index, place))
+        entries: dict[tuple[int, int], wiring.PureInterface] = {}
+        for core, layer in zip(self.cores, plan.layers, strict=True):
+            layouts = tuple(self._layout(given.core) for given in layer.sources)
+            if len(layer.sources) == 1:
+                entries[layer.index, 0] = core.i
+                continue
+            merge = Merge(layer.sources, layouts, event_layout(layer.input_address_bits, layer.input_value_bits))
+            m.submodules[f"merge{layer.index}"] = merge
+            connect(m, merge.o, core.i)
+            for place, given in enumerate(layer.sources):
+                entry = getattr(merge, f"i{place}")
+                if given.queue:
+                    m.submodules[f"queue{layer.index}_{place}"] = queue = Queue(layouts[place], given.queue)
+                    connect(m, queue.o, entry)
+                    entry = queue.i
+                entries[layer.index, place] = entry
+        for producer in (None, *range(len(self.cores))):
+            given = source.o if producer is None else self.cores[producer].o
+            ends = [entries[taker] for taker in takers.get(producer, [])] + ([sink.i] if producer == plan.output else [])
+            if len(ends) > 1:
+                name = "fork_input" if producer is None else f"fork{producer}"
+                m.submodules[name] = fork = Fork(self._layout(producer), len(ends))
+                connect(m, given, fork.i)
+                for output, end in zip(fork.o, ends, strict=True):
+                    connect(m, output, end)
+            elif ends:
+                connect(m, given, ends[0])
+
+    def _layout(self, producer: int | None) -> StructLayout:
+        """Return the payload of the events of a core, or of the input."""
+        if producer is None:
+            return event_layout(self.plan.input_address_bits, self.plan.input_value_bits)
+        layer = self.plan.layers[producer]
+        return event_layout(layer.output_address_bits, layer.output_value_bits)

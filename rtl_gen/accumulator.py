@@ -8,18 +8,7 @@ from rtl_gen.events import slot_layout
 from rtl_gen.loader import address_bits
 from snnhw.plan import LayerPlan
 
-__all__ = ["Accumulator", "pack_words"]
-
-
-def pack_words(fields: list[tuple[list[int], int]]) -> list[int]:
-    """Pack columns of integers, each with its width, into words, the first column in the lowest bits."""
-    words = [0] * len(fields[0][0])
-    offset = 0
-    for column, bits in fields:
-        mask = (1 << bits) - 1
-        words = [word | (value & mask) << offset for word, value in zip(words, column, strict=True)]
-        offset += bits
-    return words
+__all__ = ["Accumulator"]
 
 
 class Accumulator(wiring.Component):
@@ -86,8 +75,7 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        lanes = [(lane.tolist(), layer.weight_bits) for lane in layer.weight_words.T]
-        words = [] if layer.weights_loaded else pack_words(lanes)
+        words = [] if layer.weights_loaded else layer.weight_words
         m.submodules.weights = weights = memory.Memory(shape=self._memory.width, depth=self._memory.depth, init=words)
         read_port = weights.read_port()
 

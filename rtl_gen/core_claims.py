@@ -15,7 +15,7 @@ from rtl_gen.properties import Claim, keep_stalled
 from snnhw.fixed import signed_range
 from snnhw.plan import LayerPlan
 from snnhw.plan.cycles import pause_slots, write_stage
-from snnhw.plan.ranges import current_range
+from snnhw.plan.synapses import Dense
 
 __all__ = ["NeuronClaim", "SequenceClaim", "SumClaim"]
 
@@ -80,7 +80,7 @@ class SumClaim(Claim):
 
         bits = signed(layer.current_bits)
         weight, partial, expected = Signal(bits), Signal(bits), Signal(bits)
-        for source, value in enumerate(layer.linear.weight[self.index].tolist()):
+        for source, value in enumerate(_weight(layer)[self.index].tolist()):
             with m.If(~self.empty & (self.address == source)):
                 m.d.comb += weight.eq(value)
         ends_tile_here = self.tile_end & (tile == self.index // layer.lanes)
@@ -122,11 +122,22 @@ class SumClaim(Claim):
             "stops_only_when_it_must": block.advance == ~(adds & ends & filled & ~take_last),
             "counts_every_slot": block.accumulate == (adds & block.advance),
         }, {
-            "result": now & (result == int(layer.linear.weight[self.index].sum())) & sample_end,
+            "result": now & (result == int(_weight(layer)[self.index].sum())) & sample_end,
             "empty_step": now & (result == 0),
             "stops": now & ~block.advance,
         })
         return m
+
+
+def _weight(layer: LayerPlan) -> np.ndarray:
+    assert isinstance(layer.synapses, Dense)
+    return layer.synapses.weight
+
+
+def _sums(layer: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest weighted sum of each neuron."""
+    none = np.zeros(layer.inputs, np.int64)
+    return layer.synapses.current_range(none, none + 1)
 
 
 class _Pipeline:
@@ -147,7 +158,7 @@ class _Pipeline:
             Assume(~(offered | (self.neuron != 0)) | (claim.sample_end == was_end)),
         ]
         m.d.sync += [offered.eq(claim.valid & ~block.take), was_offer.eq(offer), was_end.eq(claim.sample_end)]
-        for index, (lowest, highest) in enumerate(zip(*(bound.tolist() for bound in current_range(layer.linear)), strict=True)):
+        for index, (lowest, highest) in enumerate(zip(*(bound.tolist() for bound in _sums(layer)), strict=True)):
             with m.If(self.neuron == index):
                 m.d.comb += Assume((self.current >= lowest) & (self.current <= highest))
 

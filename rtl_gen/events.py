@@ -1,18 +1,20 @@
 """Event lists: what a core keeps of a timestep, and how it replays it."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["EventBuffer", "event_layout", "slot_layout"]
 
 
-def event_layout(address_bits: int) -> data.StructLayout:
+def event_layout(address_bits: int, value_bits: int = 0) -> data.StructLayout:
     """Return the payload of an event stream.
 
-    A spike carries its ``address``. A ``tick`` ends the timestep and, with ``last``, the sample; its address means nothing.
+    A spike carries its ``address``, and a signed ``value`` if there are bits for it. A ``tick`` ends the timestep and, with
+    ``last``, the sample; its address means nothing. Spikes of the last timestep of a sample have ``last`` too.
     """
-    return data.StructLayout({"address": address_bits, "last": 1, "tick": 1})
+    value = {"value": signed(value_bits)} if value_bits else {}
+    return data.StructLayout({"address": address_bits} | value | {"last": 1, "tick": 1})
 
 
 def slot_layout() -> data.StructLayout:

@@ -5,10 +5,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.accumulator import pack_words
 from rtl_gen.events import event_layout
 from rtl_gen.neuron import Neuron, Parameters, Pipeline
-from snnhw.fixed import Interval
+from snnhw.fixed import Interval, pack_words
 from snnhw.plan import LayerPlan
 from snnhw.plan.cycles import pause_slots, write_stage
 
@@ -171,7 +170,7 @@ class Finaliser(wiring.Component):
         widths = self.layer.parameter_bits
         values: dict[str, Value] = {}
         if widths:
-            words = pack_words([(np.asarray(arrays[name]).tolist(), bits) for name, bits in widths.items()])
+            words = pack_words([(np.asarray(arrays[name]), bits) for name, bits in widths.items()])
             width = unsigned(sum(widths.values()))
             m.submodules.parameters = rom = memory.Memory(shape=width, depth=self.layer.outputs, init=words)
             port = rom.read_port()

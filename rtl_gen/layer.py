@@ -1,4 +1,4 @@
-"""One core: the event list, the weighted sums and the neurons of a layer."""
+"""One core: the events, the weighted sums and the neurons of a layer."""
 
 from amaranth.hdl import Module, signed
 from amaranth.lib import stream, wiring
@@ -8,20 +8,19 @@ from rtl_gen.accumulator import Accumulator
 from rtl_gen.events import EventBuffer, event_layout
 from rtl_gen.finaliser import Finaliser
 from rtl_gen.loader import address_bits
+from rtl_gen.walker import Walker
 from snnhw.plan import LayerPlan
+from snnhw.plan.accesses import access_names
 
-__all__ = ["ACCESSES", "Layer"]
-
-#: One-bit signals of a layer, high for one cycle per access, in the order of the pipeline.
-ACCESSES = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "parameters_read",
-            "membranes_write")
+__all__ = ["Layer"]
 
 
 class Layer(wiring.Component):
-    """Core of one layer: output-stationary, event-driven.
+    """Core of one layer: event-driven.
 
-    A timestep takes ``tiles * max(1, events)`` cycles, or ``outputs + pause_slots(layer)`` if that is
-    more, while the events of the next timestep are collected. :mod:`snnhw.plan.cycles` has the exact schedule.
+    With dense synapses it is output-stationary: a timestep takes ``tiles * max(1, events)`` cycles, or
+    ``outputs + pause_slots(layer)`` if that is more, while the events of the next timestep are collected;
+    :mod:`snnhw.plan.cycles` has the exact schedule. With scattered ones it walks lists, see :class:`~rtl_gen.walker.Walker`.
 
     Parameters
     ----------
@@ -30,14 +29,15 @@ class Layer(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(layer.input_address_bits)))``
+    i : ``In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits)))``
         Spikes and ticks of the presynaptic neurons.
-    o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
+    o : ``Out(stream.Signature(event_layout(layer.output_address_bits, layer.output_value_bits)))``
         Spikes of a timestep in ascending order, then its tick.
     trace_valid, trace_neuron, trace_membrane, trace_spike : ``Out``
         A new state is written: of which neuron, its value, and whether the neuron fired.
-    events_write, events_read, weights_read, accumulate, finalise, membranes_read, parameters_read, membranes_write : ``Out(1)``
-        High for one cycle per access: of a memory, of the accumulators (`lanes` additions), of the finaliser (one neuron).
+    events_write, sources_read, weights_read, accumulate, finalise, ... : ``Out(1)``
+        :func:`~snnhw.plan.accesses.access_names`: high for one cycle per access, of a memory, of the accumulators (`lanes`
+        additions), of the finaliser (one neuron).
     load_active, load_write, load_address, load_data : ``In``
         Only with loaded weights, see :class:`~rtl_gen.accumulator.Accumulator`.
     """
@@ -46,14 +46,14 @@ class Layer(wiring.Component):
         self.layer = layer
         weights, *_ = layer.memories
         members: dict[str, object] = {
-            "i": In(stream.Signature(event_layout(layer.input_address_bits))),
-            "o": Out(stream.Signature(event_layout(layer.output_address_bits))),
+            "i": In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits))),
+            "o": Out(stream.Signature(event_layout(layer.output_address_bits, layer.output_value_bits))),
             "trace_valid": Out(1),
             "trace_neuron": Out(layer.output_address_bits),
             "trace_membrane": Out(signed(layer.state_bits)),
             "trace_spike": Out(1),
         }
-        members |= {name: Out(1) for name in ACCESSES if name != "parameters_read" or layer.parameter_bits}
+        members |= {name: Out(1) for name in access_names(layer)}
         if layer.weights_loaded:
             members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
                         "load_data": In(weights.width)}
@@ -62,30 +62,20 @@ class Layer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, tiles=layer.tiles,
-                                                       address_bits=layer.input_address_bits)
-        m.submodules.accumulator = accumulator = Accumulator(layer)
         m.submodules.finaliser = finaliser = Finaliser(layer)
-        connect(m, flipped(self.i), events.i)
+        sums = self._walker(m) if layer.scattered else self._accumulator(m, finaliser)
         connect(m, finaliser.o, flipped(self.o))
         m.d.comb += [
-            accumulator.slot.eq(events.slot),
-            accumulator.address.eq(events.address),
-            events.advance.eq(accumulator.advance),
-            finaliser.valid.eq(accumulator.valid),
-            finaliser.sum.eq(accumulator.sum),
-            finaliser.weight.eq(accumulator.weight),
-            finaliser.sample_end.eq(accumulator.sample_end),
-            accumulator.take.eq(finaliser.take),
-            accumulator.take_last.eq(finaliser.take_last),
+            finaliser.valid.eq(sums.valid),
+            finaliser.sum.eq(sums.sum),
+            finaliser.sample_end.eq(sums.sample_end),
+            sums.take.eq(finaliser.take),
             self.trace_valid.eq(finaliser.state_write),
             self.trace_neuron.eq(finaliser.state_neuron),
             self.trace_membrane.eq(finaliser.state_value),
             self.trace_spike.eq(finaliser.state_spike),
-            self.events_write.eq(events.write),
-            self.events_read.eq(events.read),
-            self.weights_read.eq(accumulator.read),
-            self.accumulate.eq(accumulator.accumulate),
+            self.weights_read.eq(sums.read if not layer.scattered else sums.weights_read),
+            self.accumulate.eq(sums.accumulate),
             self.finalise.eq(finaliser.take),
             self.membranes_read.eq(finaliser.state_read),
             self.membranes_write.eq(finaliser.state_write),
@@ -93,10 +83,31 @@ class Layer(wiring.Component):
         if layer.parameter_bits:
             m.d.comb += self.parameters_read.eq(finaliser.parameters_read)
         if layer.weights_loaded:
-            m.d.comb += [
-                accumulator.load_active.eq(self.load_active),
-                accumulator.load_write.eq(self.load_write),
-                accumulator.load_address.eq(self.load_address),
-                accumulator.load_data.eq(self.load_data),
-            ]
+            m.d.comb += [getattr(sums, name).eq(getattr(self, name))
+                         for name in ("load_active", "load_write", "load_address", "load_data")]
         return m
+
+    def _accumulator(self, m: Module, finaliser: Finaliser) -> Accumulator:
+        """Build the event list and the accumulators of dense synapses."""
+        layer = self.layer
+        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, tiles=layer.tiles,
+                                                       address_bits=layer.input_address_bits)
+        m.submodules.accumulator = accumulator = Accumulator(layer)
+        connect(m, flipped(self.i), events.i)
+        m.d.comb += [
+            accumulator.slot.eq(events.slot),
+            accumulator.address.eq(events.address),
+            events.advance.eq(accumulator.advance),
+            finaliser.weight.eq(accumulator.weight),
+            accumulator.take_last.eq(finaliser.take_last),
+            self.events_write.eq(events.write),
+            self.events_read.eq(events.read),
+        ]
+        return accumulator
+
+    def _walker(self, m: Module) -> Walker:
+        """Build the walker of scattered synapses."""
+        m.submodules.walker = walker = Walker(self.layer)
+        connect(m, flipped(self.i), walker.i)
+        m.d.comb += [getattr(self, name).eq(getattr(walker, name)) for name in ("sources_read", "currents_read", "currents_clear")]
+        return walker

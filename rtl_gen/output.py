@@ -50,7 +50,7 @@ def generate(plan: Plan, folder: Path, *, board: Board | None = None, vectors: b
     files[f"{TOP}.core"] = _fusesoc(plan, [name for name in files if name.endswith(".mem")])
     files["plan.json"] = _json({"schema": 1, "network": plan.graph.name, "layers": plan_rows(plan)})
     files["names.json"] = _json({"schema": 1, "network": plan.graph.name, "instances": {
-        f"{TOP}.layer{layer.index}": {"sum": layer.linear.name, "neurons": layer.neuron.name} for layer in plan.layers}})
+        f"{TOP}.layer{layer.index}": {"sums": list(layer.sums), "neurons": layer.neuron.name} for layer in plan.layers}})
     for path in sorted(asset("sim").iterdir()):
         if path.is_file() and not path.name.startswith("."):
             files[f"sim/{path.name}"] = path.read_bytes()

@@ -100,7 +100,7 @@ class Source {
       stream_.last.set(tick());
       stream_.user.set(tick() && (ticks_ + 1) % job_.steps == 0);
       // What a tick carries as data means nothing, so it may be anything.
-      stream_.data.set(!tick() ? job_.addresses[event_] : noisy ? random_.next() : 0);
+      stream_.data.set(!tick() ? job_.events[event_] : noisy ? random_.next() : 0);
     } else if (!offered_ && noisy) {
       stream_.last.set(random_.next() & 1), stream_.user.set(random_.next() & 1), stream_.data.set(random_.next());
     }
@@ -133,7 +133,7 @@ class Source {
 class Sink {
  public:
   Sink(SnnhwJob &job, const Stream &stream, bool record)
-      : job_(job), stream_(stream), record_(record), outputs_(job.neurons[job.layers - 1]) {}
+      : job_(job), stream_(stream), record_(record), outputs_(job.neurons[job.output_layer]) {}
 
   // Look at the stream in a cycle in which the sink is `ready`; `sent` input ticks were taken before.
   SnnhwViolation look(bool ready, uint64_t sent) {
@@ -152,11 +152,19 @@ class Sink {
       if (!broken) ticks_++, lowest_ = 0;
       return broken;
     }
-    if (data_ >= outputs_) return SNNHW_OUT_OF_RANGE;
-    if (data_ < lowest_) return SNNHW_NOT_ASCENDING;
-    if (record_) job_.output[ticks_ * outputs_ + data_] = 1;
-    lowest_ = data_ + 1;
+    const uint64_t address = data_ & ((uint64_t{1} << job_.output_address_bits) - 1);
+    if (address >= outputs_ || data_ >> job_.output_address_bits >> job_.output_value_bits) return SNNHW_OUT_OF_RANGE;
+    if (address < lowest_) return SNNHW_NOT_ASCENDING;
+    if (record_) job_.output[ticks_ * outputs_ + address] = value();
+    lowest_ = address + 1;
     return SNNHW_NONE;
+  }
+
+  // Value of the event that is looked at.
+  int32_t value() const {
+    if (!job_.output_value_bits) return 1;
+    const uint64_t bits = data_ >> job_.output_address_bits, sign = uint64_t{1} << (job_.output_value_bits - 1);
+    return static_cast<int32_t>(static_cast<int64_t>(bits ^ sign) - static_cast<int64_t>(sign));
   }
 
   bool taken() const { return taken_; }

@@ -23,9 +23,9 @@ enum SnnhwViolation : uint32_t {
 
 // Everything a run needs and returns. Arrays belong to the caller; samples, timesteps, neurons in C order.
 struct SnnhwJob {
-  // Stimulus: addresses begin[k] to begin[k + 1] spike at timestep k % steps of sample k / steps.
+  // Stimulus: events begin[k] to begin[k + 1] come at timestep k % steps of sample k / steps, as tdata has them.
   const uint64_t *begin;
-  const uint32_t *addresses;
+  const uint64_t *events;
   uint64_t samples;
   uint64_t steps;
   // Words of the loading stream, `word_bytes` bytes each.
@@ -35,6 +35,10 @@ struct SnnhwJob {
   // Neurons of each layer.
   uint64_t layers;
   const uint64_t *neurons;
+  // The layer whose events come out, and the parts of such an event: address below, signed value above; 0 bits for the value 1.
+  uint64_t output_layer;
+  uint64_t output_address_bits;
+  uint64_t output_value_bits;
   // Conduct. Stalls are chances of 65536 in each cycle; `isolated` waits for the last output tick of a sample
   // before the next is sent. `abort_cycles` runs so many cycles first, then resets in the middle of it.
   uint64_t isolated;
@@ -48,7 +52,7 @@ struct SnnhwJob {
   // in which each was high up to the last tick of a sample, since the sample before.
   uint8_t *const *spikes;
   int32_t *const *membranes;
-  uint8_t *output;
+  int32_t *output;
   uint64_t *cycles;
   uint64_t *counts;
   uint64_t activity;

@@ -11,10 +11,7 @@ __all__ = ["loading_words", "run_on_board"]
 
 def loading_words(plan: Plan) -> list[int]:
     """Return the words that the core of `plan` loads, in the order it expects them; none when the bitstream holds the weights."""
-    def pack(row: np.ndarray, bits: int) -> int:
-        return sum((int(weight) & ((1 << bits) - 1)) << lane * bits for lane, weight in enumerate(row))
-
-    return [pack(row, layer.weight_bits) for layer in plan.layers if layer.weights_loaded for row in layer.weight_words]
+    return [word for layer in plan.layers if layer.weights_loaded for word in layer.weight_words]
 
 
 def run_on_board(plan: Plan, port: Port, spikes: np.ndarray) -> np.ndarray:

@@ -7,24 +7,13 @@ import numpy as np
 
 from snnhw.errors import CheckFailed
 from snnhw.plan import Plan
+from snnhw.plan.accesses import SIGNALS, access_names
 
 __all__ = ["SIGNALS", "Counts", "check_counts", "signals_of"]
 
-SIGNALS = (
-    "events_write",
-    "events_read",
-    "weights_read",
-    "accumulate",
-    "membranes_read",
-    "membranes_write",
-    "parameters_read",
-    "finalise",
-)
-
-
 def signals_of(plan: Plan, layer: int) -> tuple[str, ...]:
     """Return the signals that the core of a layer has."""
-    return tuple(name for name in SIGNALS if name != "parameters_read" or plan.layers[layer].parameter_bits)
+    return access_names(plan.layers[layer])
 
 
 @dataclass(frozen=True)
@@ -34,7 +23,7 @@ class Counts:
     Parameters
     ----------
     layers : tuple of mapping of str to int64 array, (samples,)
-        For each core the cycles in which a signal of :data:`SIGNALS` was high.
+        For each core the cycles in which a signal was high.
     cycles : int64 array, (samples,)
         Clock cycles of each sample.
     """

@@ -11,6 +11,11 @@ __all__ = ["ACCESSES", "block_terms", "macro_terms"]
 
 ACCESSES = (
     ("weights", "weights_read", False),
+    ("sources", "sources_read", False),
+    ("currents", "accumulate", False),
+    ("currents", "accumulate", True),
+    ("currents", "currents_read", False),
+    ("currents", "currents_clear", True),
     ("events", "events_read", False),
     ("events", "events_write", True),
     ("membranes", "membranes_read", False),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.accesses import events_of
+from snnhw.plan.synapses import Scattered
 
 __all__ = ["layer_metrics", "network_metrics"]
 
@@ -20,18 +22,20 @@ def layer_metrics(layer: LayerPlan, train: np.ndarray, fired: np.ndarray) -> dic
         What reached the layer, and what left it.
     """
     samples, timesteps, _ = train.shape
-    connections = layer.linear.weight != 0
+    synapses = layer.synapses
     events = train.sum(axis=(0, 1), dtype=np.int64)
+    effective = int(events @ synapses.fan_out()) / samples
+    every = synapses.fan_out() if isinstance(synapses, Scattered) else np.full(layer.inputs, layer.outputs)
     return {
-        "synaptic_operations_dense": layer.inputs * layer.outputs * timesteps,
-        "synaptic_operations": int(events.sum()) * layer.outputs / samples,
-        "effective_acs": int(events @ connections.sum(axis=0)) / samples,
-        "effective_macs": 0,
+        "synaptic_operations_dense": int(every.sum()) * timesteps,
+        "synaptic_operations": int(events @ every) / samples,
+        "effective_acs": 0 if layer.input_value_bits else effective,
+        "effective_macs": effective if layer.input_value_bits else 0,
         "membrane_updates": layer.outputs * timesteps,
         "spikes": int(fired.sum()) / samples,
-        "activation_sparsity": 1.0 - float(fired.mean()),
-        "connection_sparsity": 1.0 - float(connections.mean()),
-        "parameter_count": int(connections.size) + layer.outputs * len(layer.parameter_bits),
+        "activation_sparsity": 1.0 - float((fired != 0).mean()),
+        "connection_sparsity": 1.0 - int(synapses.fan_out().sum()) / synapses.synapses,
+        "parameter_count": synapses.stored + layer.outputs * len(layer.parameter_bits),
         "footprint_bytes": sum(memory.bits for memory in layer.memories) / 8,
     }
 
@@ -45,7 +49,7 @@ def network_metrics(plan: Plan, trains: Mapping[str, np.ndarray]) -> dict[str, f
     rows = [layer_metrics(layer, *_ends(plan, trains, layer)) for layer in plan.layers]
     total: dict[str, float | int] = {name: sum(row[name] for row in rows) for name in rows[0] if not name.endswith("sparsity")}
     neurons = [layer.outputs for layer in plan.layers]
-    synapses = [layer.linear.weight.size for layer in plan.layers]
+    synapses = [layer.synapses.synapses for layer in plan.layers]
     total["activation_sparsity"] = sum(row["activation_sparsity"] * size for row, size in zip(rows, neurons, strict=True)) / sum(
         neurons
     )
@@ -56,5 +60,4 @@ def network_metrics(plan: Plan, trains: Mapping[str, np.ndarray]) -> dict[str, f
 
 
 def _ends(plan: Plan, trains: Mapping[str, np.ndarray], layer: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
-    source = plan.graph.input.name if layer.index == 0 else plan.layers[layer.index - 1].name
-    return trains[source], trains[layer.name]
+    return events_of(layer, trains), trains[layer.name]

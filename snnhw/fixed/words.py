@@ -1,8 +1,10 @@
 """Two's-complement words."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-__all__ = ["saturate", "signed_bits", "signed_range", "unsigned_bits"]
+__all__ = ["pack_words", "saturate", "signed_bits", "signed_range", "unsigned_bits"]
 
 
 def signed_range(bits: int) -> tuple[int, int]:
@@ -30,3 +32,15 @@ def saturate(values: np.ndarray, bits: int) -> np.ndarray:
     """Clip integers to the range of a signed word of `bits` bits."""
     lowest, highest = signed_range(bits)
     return np.clip(values, lowest, highest)
+
+
+def pack_words(fields: Iterable[tuple[np.ndarray, int]]) -> list[int]:
+    """Pack columns of integers, each with its width, into words, the first column in the lowest bits."""
+    words: list[int] = []
+    offset = 0
+    for column, bits in fields:
+        mask = (1 << bits) - 1
+        parts = [(value & mask) << offset for value in column.tolist()]
+        words = [word | part for word, part in zip(words, parts, strict=True)] if offset else parts
+        offset += bits
+    return words

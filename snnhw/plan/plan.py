@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from snnhw.fixed import Interval, signed_bits, unsigned_bits
+from snnhw.fixed import Interval, pack_words, signed_bits, unsigned_bits
 from snnhw.ir import Graph, Neuron, NeuronSpec
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
@@ -153,8 +153,8 @@ class LayerPlan:
 
     @property
     def output_value_bits(self) -> int:
-        """Width of the value of an output event: the count of spikes, or the signed state; 0 when there is none."""
-        return {"spike": 0, "count": unsigned_bits(self.spec.grades), "state": self.state_bits}[self.spec.output]
+        """Width of the signed value of an output event: the count of spikes, or the state; 0 when there is none."""
+        return {"spike": 0, "count": unsigned_bits(self.spec.grades) + 1, "state": self.state_bits}[self.spec.output]
 
     @property
     def current(self) -> Interval:
@@ -217,11 +217,16 @@ class LayerPlan:
         if isinstance(self.synapses, Scattered):
             offsets, weights, *_ = self.synapses.lists
             lanes = tuple((weights[:, lane], self.weight_bits) for lane in range(self.lanes))
-            return (*lanes, (offsets, self.synapses.offset_bits)) if self.synapses.offset_bits else lanes
+            return *lanes, (offsets, self.synapses.offset_bits)
         padded = np.zeros((self.tiles * self.lanes, self.inputs), np.int64)
         padded[:self.outputs] = self.synapses.weight
         words = padded.reshape(self.tiles, self.lanes, self.inputs).transpose(0, 2, 1).reshape(-1, self.lanes)
         return tuple((words[:, lane], self.weight_bits) for lane in range(self.lanes))
+
+    @cached_property
+    def weight_words(self) -> list[int]:
+        """Content of the weight memory."""
+        return pack_words(self.weight_fields)
 
     @cached_property
     def source_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
@@ -275,6 +280,20 @@ class Plan:
         """Width of the signed value of an event that comes in; 0 when all are 1."""
         values = self.graph.input.values
         return 0 if (values.lowest, values.highest) == (0, 1) else signed_bits(values.lowest, values.highest)
+
+    @property
+    def input_address_bits(self) -> int:
+        return unsigned_bits(self.inputs - 1)
+
+    @property
+    def input_bits(self) -> int:
+        """Width of an event that comes in: its address, and above it its value."""
+        return self.input_address_bits + self.input_value_bits
+
+    @property
+    def output_bits(self) -> int:
+        """Width of an event that leaves: its address, and above it its value."""
+        return self.last.output_address_bits + self.last.output_value_bits
 
     @property
     def last(self) -> LayerPlan:

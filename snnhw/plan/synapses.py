@@ -282,6 +282,11 @@ class Dense:
         """Connections, zeros included."""
         return int(self.weight.size)
 
+    @property
+    def stored(self) -> int:
+        """Weights in memory."""
+        return int(self.weight.size)
+
 
 @dataclass(frozen=True, eq=False)
 class Scattered:
@@ -402,7 +407,12 @@ class Scattered:
     @property
     def synapses(self) -> int:
         """Connections whose weight is not zero."""
-        return int(self._inside.source.size)
+        return max(1, int(self._inside.source.size))
+
+    @property
+    def stored(self) -> int:
+        """Weights in memory."""
+        return int(self.lists[1].size)
 
 
 def scatter(paths: list[tuple[Path, int]], shape: Shape, lanes: int, where: str) -> Scattered:

@@ -9,7 +9,7 @@ from snnhw.plan import Plan
 from snnhw.reference import Trace
 from snnhw.verify.simulation import MISSING, Simulation
 
-__all__ = ["Comparison", "Mismatch", "compare"]
+__all__ = ["Comparison", "Mismatch", "compare", "output_of"]
 
 SHOWN_STEPS = 12
 
@@ -142,6 +142,11 @@ def _first(differences: Mapping[tuple[int, str], np.ndarray]) -> tuple[int, int,
     return min(found) if found else None
 
 
+def output_of(plan: Plan, trace: Trace) -> np.ndarray:
+    """Return what must leave the accelerator: spikes, counts or states, (samples, timesteps, outputs)."""
+    return (trace.membranes if plan.last.spec.output == "state" else trace.spikes)[plan.last.name]
+
+
 def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | None = None) -> Comparison:
     """Compare a simulation with the reference, word by word.
 
@@ -157,18 +162,20 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
         Predicted cycles of each sample, to be met exactly.
     """
     names = [layer.name for layer in plan.layers]
+    states = {name: expected.membranes.get(name, np.zeros((), np.int32)) for name in names}  # a maximum pool keeps none
+    wanted = output_of(plan, expected)
     # "membrane" sorts before "output" before "spike": the state is the cause of the spike.
     spikes = {
-        (index, "spike"): got.spikes[name] != expected.spikes[name] for index, name in enumerate(names) if name in got.spikes
+        (index, "spike"): got.spikes[name] != (expected.spikes[name] != 0) for index, name in enumerate(names) if name in got.spikes
     }
     membranes = {
-        (index, "membrane"): got.membranes[name] != expected.membranes[name]
+        (index, "membrane"): got.membranes[name] != states[name]
         for index, name in enumerate(names)
         if name in got.membranes
     }
     for index, _ in membranes:
         membranes[index, "membrane"] |= got.spikes[names[index]] == MISSING
-    output = {(len(names) - 1, "output"): got.output != expected.output_spikes}
+    output = {(plan.output, "output"): got.output != wanted}
     first = None
     where = _first(membranes | spikes | output)
     if where is not None:
@@ -176,8 +183,10 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
         name = names[layer]
         given = got.output if word == "output" else got.spikes[name]
         traced = word != "output" and name in got.membranes
-        source, mirror = (got.membranes, expected.membranes) if word == "membrane" else ({name: given}, expected.spikes)
-        missing = given[sample, step, neuron] == MISSING
+        source, mirror = {"membrane": (got.membranes, states), "spike": (got.spikes, expected.spikes),
+                          "output": ({name: given}, {name: wanted})}[word]
+        states[name] = np.broadcast_to(states[name], wanted.shape[:2] + (plan.layers[layer].outputs,))
+        missing = word != "output" and given[sample, step, neuron] == MISSING
         first = Mismatch(
             sample,
             step,
@@ -186,9 +195,9 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
             word,
             int(mirror[name][sample, step, neuron]),
             None if missing else int(source[name][sample, step, neuron]),
-            expected.spikes[name][sample, :, neuron],
+            wanted[sample, :, neuron] if word == "output" else expected.spikes[name][sample, :, neuron] != 0,
             given[sample, :, neuron],
-            expected.membranes[name][sample, :, neuron] if traced else None,
+            states[name][sample, :, neuron] if traced else None,
             got.membranes[name][sample, :, neuron] if traced else None,
         )
     wrong = np.flatnonzero(got.cycles != cycles) if cycles is not None else np.zeros(0, int)

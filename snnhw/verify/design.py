@@ -6,19 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 from snnhw.errors import FileError
-from snnhw.fixed import unsigned_bits
-from snnhw.plan import LayerPlan, Plan
+from snnhw.plan import Plan
+from snnhw.plan.accesses import access_names
 from snnhw.verify.packing import loading_word_bytes
 
-__all__ = ["TOP", "Design", "access_names", "find_verilog"]
+__all__ = ["TOP", "Design", "find_verilog"]
 
 TOP = "snnhw_top"
-
-
-def access_names(layer: LayerPlan) -> tuple[str, ...]:
-    """Return the one-bit signals of a core that are high for one cycle per access."""
-    names = ("events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "membranes_write")
-    return (*names, "parameters_read") if layer.parameter_bits else names
 
 
 def find_verilog(folder: Path) -> Path:
@@ -29,9 +23,9 @@ def find_verilog(folder: Path) -> Path:
     return path
 
 
-def _padded(neurons: int) -> int:
-    """Return the bits of tdata: the address of a neuron, padded to whole bytes."""
-    return -(-unsigned_bits(neurons - 1) // 8) * 8
+def _padded(bits: int) -> int:
+    """Return the bits of tdata: an event, padded to whole bytes."""
+    return -(-bits // 8) * 8
 
 
 @dataclass(frozen=True)
@@ -93,13 +87,13 @@ class Design:
         """Ports that the harness uses: bits by name."""
         plan = self.plan
         widths = {"aclk": 1, "aresetn": 1}
-        for side, neurons in (("s", plan.inputs), ("m", plan.outputs)):
+        for side, bits in (("s", plan.input_bits), ("m", plan.output_bits)):
             widths |= {
                 f"{side}_axis_tvalid": 1,
                 f"{side}_axis_tready": 1,
                 f"{side}_axis_tlast": 1,
                 f"{side}_axis_tuser": 1,
-                f"{side}_axis_tdata": _padded(neurons),
+                f"{side}_axis_tdata": _padded(bits),
             }
         if plan.loaded_words:
             widths |= {

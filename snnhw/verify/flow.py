@@ -57,10 +57,14 @@ def load_stimulus(folder: Path, plan: Plan) -> tuple[np.ndarray, bytes]:
             or not vectors["samples"]
         ):
             raise ValueError
-        spikes = np.zeros((len(vectors["samples"]), vectors["timesteps"], plan.inputs), bool)
+        graded = plan.input_value_bits
+        spikes = np.zeros((len(vectors["samples"]), vectors["timesteps"], plan.inputs), np.int32 if graded else bool)
+        mask, sign = (1 << plan.input_address_bits) - 1, 1 << max(0, graded - 1)
         for sample, values in enumerate(vectors["samples"]):
-            for step, addresses in enumerate(values["events"]):
-                spikes[sample, step, np.asarray(addresses, int)] = True
+            for step, events in enumerate(values["events"]):
+                beats = np.asarray(events, np.int64)
+                value = ((beats >> plan.input_address_bits) ^ sign) - sign if graded else True
+                spikes[sample, step, beats & mask] = value
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         raise FileError(f"golden vectors {str(path)!r} must be those of this network, and are damaged or others") from None
     return spikes, content

@@ -35,11 +35,24 @@ VIOLATIONS = {
 
 
 # In the order of struct SnnhwJob; what is not a pointer is a uint64_t.
-_STIMULUS = ("begin", "addresses", "samples", "steps", "words", "word_count", "word_bytes", "layers", "neurons")
+_STIMULUS = (
+    "begin",
+    "events",
+    "samples",
+    "steps",
+    "words",
+    "word_count",
+    "word_bytes",
+    "layers",
+    "neurons",
+    "output_layer",
+    "output_address_bits",
+    "output_value_bits",
+)
 _CONDUCT = ("isolated", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")
 _RESULTS = ("spikes", "membranes", "output", "cycles", "counts", "activity", "total_cycles",
             "violation", "violation_cycle", "violation_sample", "violation_step")  # fmt: skip
-_POINTERS = {"begin", "addresses", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts"}
+_POINTERS = {"begin", "events", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts"}
 
 
 class _Job(ctypes.Structure):
@@ -131,13 +144,13 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
     simulator = loaded.snnhw_open(index)
     assert simulator, f"{library} lacks a port of the accelerator"
     try:
-        events, words, stalls = pack_events(spikes, conduct.order), loading_words(plan), conduct.stalls
+        events, words, stalls = pack_events(plan, spikes, conduct.order), loading_words(plan), conduct.stalls
         neurons = np.array([layer.outputs for layer in plan.layers], np.uint64)
         spike_pointers = _pointers(results.spikes)
         membrane_pointers = _pointers(results.membranes) if results.membranes is not None else None
         job = _Job(
             begin=events.begin.ctypes.data,
-            addresses=events.addresses.ctypes.data,
+            events=events.words.ctypes.data,
             samples=spikes.shape[0],
             steps=spikes.shape[1],
             words=words.ctypes.data,
@@ -145,6 +158,9 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
             word_bytes=words.shape[1],
             layers=len(plan.layers),
             neurons=neurons.ctypes.data,
+            output_layer=plan.output,
+            output_address_bits=plan.last.output_address_bits,
+            output_value_bits=plan.last.output_value_bits,
             isolated=conduct.isolated,
             source_stall=int(stalls.source * 65536) if stalls else 0,
             sink_stall=int(stalls.sink * 65536) if stalls else 0,
@@ -197,7 +213,7 @@ def run_library(
     results = RawRun(
         [np.full((samples, steps, layer.outputs), MISSING, np.uint8) for layer in plan.layers],
         [np.zeros((samples, steps, layer.outputs), np.int32) for layer in plan.layers] if trace else None,
-        np.zeros((samples, steps, plan.outputs), np.uint8),
+        np.zeros((samples, steps, plan.outputs), np.int32),
         np.zeros(samples, np.int64),
         np.zeros((samples, taps), np.int64),
     )

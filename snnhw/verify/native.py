@@ -11,10 +11,11 @@ import numpy as np
 
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
+from snnhw.plan.accesses import access_names
 from snnhw.verify.activity import gather_activity
 from snnhw.verify.builds import LIBRARY
 from snnhw.verify.cxxrtl import build_cxxrtl, nets_file
-from snnhw.verify.design import Design, access_names
+from snnhw.verify.design import Design
 from snnhw.verify.harness import Conduct, run_library
 from snnhw.verify.simulation import Simulation, Stalls
 from snnhw.verify.verilated import build_verilated
@@ -101,7 +102,7 @@ class Simulator:
 
         Parameters
         ----------
-        spikes : bool array, (samples, timesteps, inputs)
+        spikes : bool or int array, (samples, timesteps, inputs)
             Input spikes.
         trace : bool
             Also return the membranes.
@@ -120,7 +121,7 @@ class Simulator:
             Instances that share the samples, when the network clears its state between them. None: one per core.
         """
         plan = self.plan
-        spikes = np.ascontiguousarray(spikes, bool)
+        spikes = np.ascontiguousarray(spikes)
         if spikes.ndim != 3 or spikes.shape[2] != plan.inputs or 0 in spikes.shape:
             raise ValueError(
                 f"Input spikes must have shape samples x timesteps x {plan.inputs}, none of them 0, not {spikes.shape}"

@@ -102,8 +102,8 @@ class Simulation:
         For each layer of neurons, by name: 0, 1 or :data:`MISSING`. Empty when the layers cannot be looked into.
     membranes : mapping of str to int32 array, (samples, timesteps, neurons)
         Stored states. Empty when not traced.
-    output : uint8 array, (samples, timesteps, outputs)
-        Spikes as they left through the output stream.
+    output : int32 array, (samples, timesteps, outputs)
+        Values as they left through the output stream: 1 for a binary spike, a count, or a state; 0 for none.
     cycles : int64 array, (samples,)
         Clock cycles of each sample, from the first input transfer to the transfer of the last output
         tick, both included. Zeros when the samples were not isolated.
