@@ -7,12 +7,15 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["EventBuffer", "event_layout", "slot_layout"]
 
 
-def event_layout(address_bits: int) -> data.StructLayout:
+def event_layout(address_bits: int, value_bits: int = 0) -> data.StructLayout:
     """Return the payload of an event stream.
 
-    A spike carries its ``address``. A ``tick`` ends the timestep and, with ``last``, the sample; its address means nothing.
+    A spike carries its ``address`` and, if `value_bits` are given, a ``value``: a count, or a state in two's complement.
+    A ``tick`` ends the timestep; its address and its value mean nothing. Every event of a core's output in the last timestep
+    of a sample has ``last``; of an accelerator's input, only the tick needs it.
     """
-    return data.StructLayout({"address": address_bits, "last": 1, "tick": 1})
+    value = {"value": value_bits} if value_bits else {}
+    return data.StructLayout({"address": address_bits, "last": 1, "tick": 1} | value)
 
 
 def slot_layout() -> data.StructLayout:

@@ -32,7 +32,7 @@ class Layer(wiring.Component):
     -------
     i : ``In(stream.Signature(event_layout(layer.input_address_bits)))``
         Spikes and ticks of the presynaptic neurons.
-    o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
+    o : ``Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits)))``
         Spikes of a timestep in ascending order, then its tick.
     trace_valid, trace_neuron, trace_membrane, trace_spike : ``Out``
         A new state is written: of which neuron, its value, and whether the neuron fired.
@@ -47,7 +47,7 @@ class Layer(wiring.Component):
         weights, *_ = layer.memories
         members: dict[str, object] = {
             "i": In(stream.Signature(event_layout(layer.input_address_bits))),
-            "o": Out(stream.Signature(event_layout(layer.output_address_bits))),
+            "o": Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits))),
             "trace_valid": Out(1),
             "trace_neuron": Out(layer.output_address_bits),
             "trace_membrane": Out(signed(layer.state_bits)),

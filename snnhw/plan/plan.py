@@ -64,6 +64,8 @@ class LayerPlan:
         saturates, and for the timesteps of the graph when it is exact.
     weights_loaded : bool
         The weight memory is written at run time instead of being initialised.
+    synapse_update, synapse : Interval or None
+        The same as `update` and `state` of the synaptic current, for neurons that have one.
     """
 
     index: int
@@ -74,6 +76,8 @@ class LayerPlan:
     update: Interval
     state: Interval
     weights_loaded: bool = False
+    synapse_update: Interval | None = None
+    synapse: Interval | None = None
 
     @property
     def name(self) -> str:
@@ -117,6 +121,25 @@ class LayerPlan:
         return self.spec.bits if self.spec.overflow == "saturate" else self.state.bits
 
     @property
+    def synapse_bits(self) -> int:
+        """Width of a stored synaptic current, beside the state in its word; 0 without one."""
+        if self.synapse is None:
+            return 0
+        return self.spec.bits if self.spec.overflow == "saturate" else self.synapse.bits
+
+    @property
+    def synapse_update_bits(self) -> int:
+        """Width of the new synaptic current before saturation; 0 without one."""
+        return 0 if self.synapse_update is None else self.synapse_update.bits
+
+    @property
+    def value_bits(self) -> int:
+        """Width of what an output event carries besides its address: an unsigned count, or a signed state; 0 for a spike."""
+        if self.spec.output == "state":
+            return self.state_bits
+        return unsigned_bits(self.spec.grades) if self.spec.grades > 1 else 0
+
+    @property
     def input_address_bits(self) -> int:
         return unsigned_bits(self.inputs - 1)
 
@@ -127,9 +150,7 @@ class LayerPlan:
     @cached_property
     def parameter_bits(self) -> Mapping[str, int]:
         """Width of each parameter that differs between neurons, by name; empty when none does."""
-        spec = self.spec
-        arrays = {"threshold": spec.threshold, "reset_amount": spec.reset_amount, "bias": spec.bias, "factor": spec.decay.factor}
-        values = {name: np.asarray(arrays[name]) for name in spec.per_neuron}
+        values = {name: np.asarray(self.spec.parameters[name]) for name in self.spec.per_neuron}
         return {name: Interval(int(array.min()), int(array.max())).bits for name, array in values.items()}
 
     @cached_property
@@ -146,7 +167,7 @@ class LayerPlan:
         memories = [
             Memory("weights", self.tiles * self.inputs, self.lanes * self.weight_bits, weights),
             Memory("events", 2 * self.inputs, self.input_address_bits, "ram"),
-            Memory("membranes", self.outputs, self.state_bits, "ram"),
+            Memory("membranes", self.outputs, self.state_bits + self.synapse_bits, "ram"),
         ]
         if self.parameter_bits:
             memories.append(Memory("parameters", self.outputs, sum(self.parameter_bits.values()), "rom"))

@@ -57,9 +57,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         if linear.inputs != (previous,):
             problems.append(f"layer {linear.name!r} ({linear.title}): input must be {previous!r}, the layer before it, "
                             f"not {linear.inputs[0]!r}; only chains are planned")
-        if neuron.spec.synapse is not None:
-            problems.append(f"layer {neuron.name!r} (Neuron): synapse state must be none, not {neuron.spec.synapse}; "
-                            f"the nearest planned neuron is LIF")
+        if neuron.spec.output != "spike":
+            problems.append(f"layer {neuron.name!r} (Neuron): output must be spike, not {neuron.spec.output}")
         previous = neuron.name
     paired = {node.name for pair in graph.layers for node in pair}
     for node in graph.nodes:
@@ -84,5 +83,6 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
     layers = []
     for index, ((linear, neuron), count) in enumerate(zip(graph.layers, counts, strict=True)):
         ranges = state_ranges(current_range(linear), neuron, graph.timesteps)
-        layers.append(LayerPlan(index, linear, neuron, count, ranges.current, ranges.update, ranges.state, load_weights))
+        layers.append(LayerPlan(index, linear, neuron, count, ranges.current, ranges.update, ranges.state, load_weights,
+                                ranges.synapse_update, ranges.synapse))
     return Plan(graph, tuple(layers))
