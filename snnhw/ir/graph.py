@@ -73,10 +73,7 @@ class Graph:
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """Shape of each node's output, by name, without batch and time."""
-        shapes: dict[str, Shape] = {}
-        for node in self.nodes:
-            shapes[node.name] = node.infer(tuple(shapes[name] for name in node.inputs))
-        return MappingProxyType(shapes)
+        return MappingProxyType(check_nodes(self.nodes)[1])
 
     @cached_property
     def _by_name(self) -> Mapping[str, Node]:
