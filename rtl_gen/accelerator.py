@@ -10,6 +10,7 @@ from rtl_gen.layer import Layer
 from rtl_gen.loader import WeightLoader
 from rtl_gen.registers import InputRegister, OutputRegister
 from rtl_gen.routing import Fork, Merge, Queue
+from rtl_gen.walker import input_value
 from snnhw.plan import LayerPlan, Plan
 
 __all__ = ["DOMAIN", "Accelerator"]
@@ -80,10 +81,8 @@ class Accelerator(wiring.Component):
         m.domains += domain
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
 
-        layout = event_layout(plan.input_address_bits, plan.input_value_bits)
-        m.submodules.input_register = source = InputRegister(layout)
-        m.submodules.output_register = sink = OutputRegister(
-            event_layout(plan.last.output_address_bits, plan.last.output_value_bits))
+        m.submodules.input_register = source = InputRegister(self._layout(None))
+        m.submodules.output_register = sink = OutputRegister(self._layout(plan.output))
         for k, core in enumerate(self.cores):
             m.submodules[f"layer{k}"] = core
         self._join(m, source, sink)
@@ -103,8 +102,7 @@ class Accelerator(wiring.Component):
         if plan.input_value_bits:
             m.d.comb += payload.value.eq(self.s_axis_tdata[plan.input_address_bits:])
         if plan.last.output_value_bits:
-            value = result.value.as_unsigned()
-            m.d.comb += self.m_axis_tdata.eq(Mux(result.tick, 0, Cat(result.address, value)))
+            m.d.comb += self.m_axis_tdata.eq(Mux(result.tick, 0, Cat(result.address, result.value)))
         else:
             m.d.comb += self.m_axis_tdata.eq(result.address)
         if self.loaded:
@@ -141,10 +139,11 @@ class Accelerator(wiring.Component):
         entries: dict[tuple[int, int], wiring.PureInterface] = {}
         for core, layer in zip(self.cores, plan.layers, strict=True):
             layouts = tuple(self._layout(given.core) for given in layer.sources)
-            if len(layer.sources) == 1:
+            taken = event_layout(layer.input_address_bits, input_value(layer))
+            if layouts == (taken,) and not layer.sources[0].queue:
                 entries[layer.index, 0] = core.i
                 continue
-            merge = Merge(layer.sources, layouts, event_layout(layer.input_address_bits, layer.input_value_bits))
+            merge = Merge(layer.sources, layouts, taken)
             m.submodules[f"merge{layer.index}"] = merge
             connect(m, merge.o, core.i)
             for place, given in enumerate(layer.sources):
@@ -169,6 +168,7 @@ class Accelerator(wiring.Component):
     def _layout(self, producer: int | None) -> StructLayout:
         """Return the payload of the events of a core, or of the input."""
         if producer is None:
-            return event_layout(self.plan.input_address_bits, self.plan.input_value_bits)
+            bits = self.plan.input_value_bits
+            return event_layout(self.plan.input_address_bits, signed(bits) if bits else 0)
         layer = self.plan.layers[producer]
-        return event_layout(layer.output_address_bits, layer.output_value_bits)
+        return event_layout(layer.output_address_bits, layer.value_bits)

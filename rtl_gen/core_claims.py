@@ -6,13 +6,14 @@ is then nothing the prover has to find out about.
 """
 
 import numpy as np
-from amaranth.hdl import Assume, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Assume, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In
 
 from rtl_gen.accumulator import Accumulator
 from rtl_gen.finaliser import Finaliser
 from rtl_gen.properties import Claim, keep_stalled
-from snnhw.fixed import signed_range
+from snnhw.fixed import signed_range, unsigned_bits
+from snnhw.ir import Decay
 from snnhw.plan import LayerPlan
 from snnhw.plan.cycles import pause_slots, write_stage
 from snnhw.plan.synapses import Dense
@@ -221,10 +222,12 @@ class SequenceClaim(Claim):
         model = _Pipeline(m, self, layer)
         block, payload = model.block, model.block.o.payload
         ticks = model.pause == pause_slots(layer)
-        is_neuron, which, is_tick, is_last = model.delay(block.take, model.neuron, ticks, model.sample_end)
+        ends = Mux(block.take, self.sample_end, model.sample_end)
+        is_neuron, which, is_tick, is_last = model.delay(block.take, model.neuron, ticks, ends)
+        tells = Const(1) if layer.spec.output == "state" else block.state_spike
         told, address, tick, last = Signal(), Signal.like(which), Signal(), Signal()  # what the output offers
         with m.If(model.run):
-            m.d.sync += [told.eq((is_neuron & block.state_spike) | is_tick), address.eq(Mux(is_tick, 0, which)),
+            m.d.sync += [told.eq((is_neuron & tells) | is_tick), address.eq(Mux(is_tick, 0, which)),
                          tick.eq(is_tick), last.eq(is_last)]
         self.claim(m, {
             "takes_whenever_it_can": block.take == (self.valid & model.run & (model.pause == 0)),
@@ -233,11 +236,11 @@ class SequenceClaim(Claim):
             "in_turn": ~block.state_write | (block.state_neuron == which),
             "tells_every_event": block.o.valid == told,
             "tells_which": ~told | ((payload.tick == tick) & (payload.address == address)),
-            "tells_the_end": ~(told & tick) | (payload.last == last),
+            "tells_the_end": ~told | (payload.last == last),
             "keeps_its_offers": keep_stalled(m, block.o, "o"),
         }, {
             "spike_of_the_last": told & ~tick & (address == layer.outputs - 1),
-            "waits_for_the_consumer": is_neuron & block.state_spike & ~model.run,
+            "waits_for_the_consumer": is_neuron & tells & ~model.run,
             "ends_the_sample": told & tick & last,
         })
         return m
@@ -280,15 +283,29 @@ class NeuronClaim(Claim):
         layer = self.layer
         model = _Pipeline(m, self, self.built)
         block = model.block
-        state, updated, fires = Signal(signed(layer.state_bits)), Signal(signed(layer.state_bits)), Signal()
-        new, fired = update(layer, self.index, Mux(model.fresh, layer.spec.start, state), model.current)
+        state, updated = Signal(signed(layer.state_bits)), Signal(signed(layer.state_bits))
+        synapse, filtered = (Signal(signed(max(1, layer.synapse_bits))) for _ in range(2))
+        fires = Signal(unsigned_bits(layer.spec.grades))
+        new, fired, current = update(layer, self.index, Mux(model.fresh, layer.spec.start, state), Mux(model.fresh, 0, synapse),
+                                     model.current)
         m.d.comb += [updated.eq(new), fires.eq(fired)]
-        value, spike = model.delay(updated, fires)
-        now = Signal()
+        if layer.synapse_bits:
+            m.d.comb += filtered.eq(current)
+        value, count, kept = model.delay(updated, fires, filtered)
+        now, spike = Signal(), count.any()
         m.d.comb += now.eq(block.state_write & (block.state_neuron == self.index))
         with m.If(now):
             m.d.sync += state.eq(block.state_value)
-        self.claim(m, {
+            if layer.synapse_bits:
+                m.d.sync += synapse.eq(block.state_synapse)
+        extra = {}
+        if layer.synapse is not None:
+            extra["has_the_right_synapse"] = ~now | (block.state_synapse == kept.as_signed())
+            extra["keeps_the_synapse_within_its_range"] = ~now | ((block.state_synapse >= layer.synapse.lowest)
+                                                                  & (block.state_synapse <= layer.synapse.highest))
+        if layer.spec.grades > 1:
+            extra["counts_right"] = ~now | (block.state_count == count)
+        self.claim(m, extra | {
             "has_the_right_state": ~now | (block.state_value == value.as_signed()),
             "fires_when_it_should": ~now | (block.state_spike == spike),
             "stays_within_the_proven_range":
@@ -306,18 +323,29 @@ def ends_tile(layer: LayerPlan, neuron: Value) -> Value:
     return Cat(neuron == end for end in [*range(layer.lanes - 1, layer.outputs, layer.lanes), layer.outputs - 1]).any()
 
 
-def update(layer: LayerPlan, index: int, stored: Value, total: Value) -> tuple[Value, Value]:
-    """Return the new state and the spike of neuron `index`: the formulas, in one go and without a width to save."""
+def update(layer: LayerPlan, index: int, stored: Value, synapse: Value, total: Value) -> tuple[Value, Value, Value]:
+    """Return the new state, how often neuron `index` fires, and the new synaptic current.
+
+    The formulas, in one go and without a width to save. Without a synapse, what is in its place means nothing.
+    """
     spec = layer.spec
 
     def constant(array: object) -> int:
         values = np.asarray(array)
         return int(values if values.ndim == 0 else values[index])
 
+    def leak(kind: Decay, state: Value) -> Value:
+        if kind.kind == "one":
+            return state
+        if kind.kind == "shift":
+            return state - (state >> kind.shift)
+        factor = constant(kind.factor)
+        if kind.rounding == "zero":
+            return Mux(state < 0, -((-state * factor) >> kind.shift), (state * factor) >> kind.shift)
+        return (state * factor) >> kind.shift
+
     def decay(state: Value) -> Value:
-        if spec.decay.kind == "shift":
-            return state - (state >> spec.decay.shift)
-        return (state * constant(spec.decay.factor)) >> spec.decay.shift if spec.decay.kind == "mul" else state
+        return leak(spec.decay, state)
 
     def clip(value: Value) -> Value:
         if spec.overflow == "exact":
@@ -327,11 +355,15 @@ def update(layer: LayerPlan, index: int, stored: Value, total: Value) -> tuple[V
 
     threshold, amount = constant(spec.threshold), constant(spec.reset_amount)
     current = (total << spec.frac) + constant(spec.bias)
+    if spec.synapse is not None:
+        current = clip(leak(spec.synapse, synapse) + current)
     if spec.reset_time == "immediate" or spec.reset == "none":
         new = clip(decay(stored) + current)
-        fires = new >= threshold
-        after = {"none": new, "subtract": new - amount}.get(spec.reset, Value.cast(amount))
-        return Mux(fires, after, new), fires
+        if spec.output == "state":
+            return new, Const(0), current
+        fires: Value = sum((new >= threshold + count * amount for count in range(spec.grades)), Const(0))
+        after = {"none": new, "subtract": new - fires * amount}.get(spec.reset, Value.cast(amount))
+        return Mux(fires.any(), after, new), fires, current
     fired = stored >= threshold
     if spec.reset == "subtract":
         new = clip(decay(stored) + current - Mux(fired, amount, 0))
@@ -339,4 +371,4 @@ def update(layer: LayerPlan, index: int, stored: Value, total: Value) -> tuple[V
         new = Mux(fired, amount, clip(decay(stored) + current))
     else:
         new = clip(decay(Mux(fired, amount, stored)) + current)
-    return new, new >= threshold
+    return new, new >= threshold, current

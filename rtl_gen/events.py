@@ -1,20 +1,21 @@
 """Event lists: what a core keeps of a timestep, and how it replays it."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["EventBuffer", "event_layout", "slot_layout"]
 
 
-def event_layout(address_bits: int, value_bits: int = 0) -> data.StructLayout:
+def event_layout(address_bits: int, value: ShapeLike = 0) -> data.StructLayout:
     """Return the payload of an event stream.
 
-    A spike carries its ``address``, and a signed ``value`` if there are bits for it. A ``tick`` ends the timestep and, with
-    ``last``, the sample; its address means nothing. Spikes of the last timestep of a sample have ``last`` too.
+    A spike carries its ``address`` and, if it has a shape, a ``value``: a number of the input, a count, or a state in two's
+    complement.
+    A ``tick`` ends the timestep; its address and its value mean nothing. Every event of a core's output in the last timestep
+    of a sample has ``last``; of an accelerator's input, only the tick needs it.
     """
-    value = {"value": signed(value_bits)} if value_bits else {}
-    return data.StructLayout({"address": address_bits} | value | {"last": 1, "tick": 1})
+    return data.StructLayout({"address": address_bits, "last": 1, "tick": 1} | ({"value": value} if value else {}))
 
 
 def slot_layout() -> data.StructLayout:

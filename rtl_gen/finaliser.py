@@ -1,7 +1,7 @@
 """Neurons: one update per cycle, for every neuron of a layer in turn."""
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,12 +19,15 @@ class Finaliser(wiring.Component):
 
     Pipeline, one neuron per cycle unless the output waits:
 
-        0        take a result and add its parts; read the state and the parameters of the neuron
-        1        decay (``mul`` has one stage for its operands and one for the product); a ``next`` reset to zero or a value
+        0        take a result and add its parts; read the states and the parameters of the neuron
+        (1)      only with a synapse: decay of its current, add the weighted sum, saturate, each a stage
+        1        decay (``mul`` has one stage for its operands, one for the product, and one to round it toward zero);
+                 a ``next`` reset to zero or a value
         2        add the current; a ``next`` reset that drops it
         (3)      only to subtract: a ``next`` reset its amount, an ``immediate`` one later, after saturating and comparing here
-        write    saturate, compare, reset, and write the state
-        output   spike or tick
+        (4)      only to count: saturate, compare, and select what is subtracted, each a stage
+        write    saturate, compare, reset, and write the states
+        output   spike, state or tick
 
     After the last neuron comes one slot for the tick and, in layers smaller than the pipeline, some idle
     slots, so that no state is read before it is written. The first timestep after reset, and of a sample if
@@ -45,24 +48,32 @@ class Finaliser(wiring.Component):
         Result of the next neuron, in ascending order, from an :class:`~rtl_gen.accumulator.Accumulator`.
     take, take_last : ``Out(1)``
         The result is taken; it was the last of its tile.
-    o : ``Out(stream.Signature(event_layout(layer.output_address_bits)))``
-        Spikes in ascending order, then the tick.
+    o : ``Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits)))``
+        Spikes, or the states of all neurons, in ascending order, then the tick; all with ``last`` in the last timestep of
+        a sample.
     state_read, parameters_read : ``Out(1)``
         The memory is read; the latter only if there are parameters that differ between neurons.
     state_write, state_neuron, state_value, state_spike : ``Out``
         A new state is written: of which neuron, its value, and whether the neuron fired.
+    state_count, state_synapse : ``Out``
+        How often it fired, only of neurons that count beyond 1; its synaptic current, only of neurons that have one.
     """
 
     def __init__(self, layer: LayerPlan):
         self.layer = layer
-        super().__init__(({"parameters_read": Out(1)} if layer.parameter_bits else {}) | {
+        members: dict[str, object] = {"parameters_read": Out(1)} if layer.parameter_bits else {}
+        if layer.spec.grades > 1:
+            members["state_count"] = Out(layer.value_bits)
+        if layer.synapse_bits:
+            members["state_synapse"] = Out(signed(layer.synapse_bits))
+        super().__init__(members | {
             "valid": In(1),
             "sum": In(signed(layer.current_bits)),
             "weight": In(signed(layer.weight_bits)),
             "sample_end": In(1),
             "take": Out(1),
             "take_last": Out(1),
-            "o": Out(stream.Signature(event_layout(layer.output_address_bits))),
+            "o": Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits))),
             "state_read": Out(1),
             "state_write": Out(1),
             "state_neuron": Out(layer.output_address_bits),
@@ -108,10 +119,11 @@ class Finaliser(wiring.Component):
         pipeline = Pipeline(m, run)
         valids = pipeline.delays(self.take, "valid", last_stage, reset_less=False)
         ticks = pipeline.delays(tick, "tick", last_stage, reset_less=False)
-        endings = pipeline.delays(ending, "ending", last_stage)
+        endings = pipeline.delays(Mux(tick, ending, self.sample_end), "ending", last_stage)
 
         # Memories. A write and a read of one neuron never meet: `pause_slots` keeps them apart.
-        m.submodules.membranes = membranes = memory.Memory(shape=signed(layer.state_bits), depth=layer.outputs, init=[])
+        width = layer.state_bits + layer.synapse_bits
+        m.submodules.membranes = membranes = memory.Memory(shape=width, depth=layer.outputs, init=[])
         read_port = membranes.read_port()
         write_port = membranes.write_port()
         parameters = self._parameters(m, pipeline, neuron)
@@ -121,18 +133,35 @@ class Finaliser(wiring.Component):
             read_port.addr.eq(neuron),
             write_port.en.eq(self.state_write),
             write_port.addr.eq(self.state_neuron),
-            write_port.data.eq(self.state_value),
+            write_port.data.eq(Cat(self.state_value, self.state_synapse) if layer.synapse_bits else self.state_value),
         ]
+        starts = pipeline.delay(fresh, "fresh_1")
         stored = Signal(signed(layer.state_bits))
-        m.d.comb += stored.eq(Mux(pipeline.delay(fresh, "fresh_1"), layer.spec.start, read_port.data))
+        m.d.comb += stored.eq(Mux(starts, layer.spec.start, read_port.data[:layer.state_bits].as_signed()))
+        synapse = None
+        if layer.synapse_bits:
+            synapse = Signal(signed(layer.synapse_bits))
+            m.d.comb += synapse.eq(Mux(starts, 0, read_port.data[layer.state_bits:].as_signed()))
 
         current = pipeline.delay(self.sum + self.weight, "current", layer.current_bits)
-        value, spike = Neuron(layer, pipeline, parameters).update(stored, current)
+        update = Neuron(layer, pipeline, parameters).update(stored, synapse, current)
         m.d.comb += [
             self.state_write.eq(valids[last_stage] & run),
-            self.state_value.eq(value),
-            self.state_spike.eq(spike),
+            self.state_value.eq(update.state),
+            self.state_spike.eq(update.spike),
         ]
+        if update.synapse is not None:
+            m.d.comb += self.state_synapse.eq(update.synapse)
+        told: Value = update.spike
+        if update.count is not None:
+            m.d.comb += self.state_count.eq(update.count)
+        if layer.spec.output == "state":
+            told = Const(1)
+        if layer.value_bits:
+            value = Signal(layer.value_bits, reset_less=True)
+            m.d.comb += self.o.payload.value.eq(value)
+            with m.If(run):
+                m.d.sync += value.eq(update.state if update.count is None else update.count)
         address = Signal(layer.output_address_bits, reset_less=True)
         m.d.comb += self.o.payload.address.eq(address)
         with m.If(run):
@@ -141,7 +170,7 @@ class Finaliser(wiring.Component):
             with m.Elif(valids[last_stage]):
                 m.d.sync += self.state_neuron.eq(self.state_neuron + 1)
             m.d.sync += [
-                self.o.valid.eq((valids[last_stage] & spike) | ticks[last_stage]),
+                self.o.valid.eq((valids[last_stage] & told) | ticks[last_stage]),
                 address.eq(Mux(ticks[last_stage], 0, self.state_neuron)),
                 self.o.payload.tick.eq(ticks[last_stage]),
                 self.o.payload.last.eq(endings[last_stage]),
@@ -164,9 +193,7 @@ class Finaliser(wiring.Component):
 
     def _parameters(self, m: Module, pipeline: Pipeline, neuron: Signal) -> Parameters:
         """Return the parameters of a neuron; those that differ between neurons are read beside its state."""
-        spec = self.layer.spec
-        arrays = {"threshold": spec.threshold, "bias": spec.bias, "reset_amount": _reset_amount(self.layer),
-                  "factor": spec.decay.factor}
+        arrays = self.layer.spec.parameters | {"reset_amount": _reset_amount(self.layer)}
         widths = self.layer.parameter_bits
         values: dict[str, Value] = {}
         if widths:
@@ -180,7 +207,7 @@ class Finaliser(wiring.Component):
                 values[name] = port.data[offset:offset + bits].as_signed()
                 offset += bits
         for name, array in arrays.items():
-            if array is not None and name not in values:
+            if name not in values:
                 number = int(np.asarray(array))
                 values[name] = Const(number, signed(Interval(number, number).bits))
         return Parameters(values, pipeline)

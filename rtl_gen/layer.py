@@ -8,7 +8,7 @@ from rtl_gen.accumulator import Accumulator
 from rtl_gen.events import EventBuffer, event_layout
 from rtl_gen.finaliser import Finaliser
 from rtl_gen.loader import address_bits
-from rtl_gen.walker import Walker
+from rtl_gen.walker import Walker, input_value
 from snnhw.plan import LayerPlan
 from snnhw.plan.accesses import access_names
 
@@ -29,9 +29,9 @@ class Layer(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits)))``
+    i : ``In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer))))``
         Spikes and ticks of the presynaptic neurons.
-    o : ``Out(stream.Signature(event_layout(layer.output_address_bits, layer.output_value_bits)))``
+    o : ``Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits)))``
         Spikes of a timestep in ascending order, then its tick.
     trace_valid, trace_neuron, trace_membrane, trace_spike : ``Out``
         A new state is written: of which neuron, its value, and whether the neuron fired.
@@ -46,8 +46,8 @@ class Layer(wiring.Component):
         self.layer = layer
         weights, *_ = layer.memories
         members: dict[str, object] = {
-            "i": In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits))),
-            "o": Out(stream.Signature(event_layout(layer.output_address_bits, layer.output_value_bits))),
+            "i": In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer)))),
+            "o": Out(stream.Signature(event_layout(layer.output_address_bits, layer.value_bits))),
             "trace_valid": Out(1),
             "trace_neuron": Out(layer.output_address_bits),
             "trace_membrane": Out(signed(layer.state_bits)),

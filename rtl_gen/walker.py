@@ -1,6 +1,6 @@
 """Weighted sums by lists: every event adds the words of its list to a memory of currents."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,12 @@ from snnhw.fixed import pack_words, unsigned_bits
 from snnhw.plan import LayerPlan
 from snnhw.plan.synapses import Scattered
 
-__all__ = ["Walker"]
+__all__ = ["Walker", "input_value"]
+
+
+def input_value(layer: LayerPlan) -> ShapeLike:
+    """Return the shape of the value of an event that a core takes; 0 when it has none."""
+    return signed(layer.input_value_bits) if layer.input_value_bits else 0
 
 
 class Walker(wiring.Component):
@@ -39,7 +44,7 @@ class Walker(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits)))``
+    i : ``In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer))))``
         Events and ticks.
     valid : ``Out(1)``
         There is a result.
@@ -59,7 +64,7 @@ class Walker(wiring.Component):
         assert isinstance(layer.synapses, Scattered)
         self.layer, self.synapses = layer, layer.synapses
         members: dict[str, object] = {
-            "i": In(stream.Signature(event_layout(layer.input_address_bits, layer.input_value_bits))),
+            "i": In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer)))),
             "valid": Out(1),
             "sum": Out(signed(layer.current_bits)),
             "sample_end": Out(1),

@@ -1,12 +1,30 @@
 """Random neurons and networks for hypothesis, small enough to interpret in plain Python."""
 
+from itertools import count
+
 import numpy as np
 from hypothesis import strategies as st
 
 from snnhw.fixed import signed_range
-from snnhw.ir import Decay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.ir import (
+    Conv,
+    Decay,
+    Delay,
+    Encoding,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Neuron,
+    NeuronSpec,
+    Readout,
+    Scale,
+    SumPool,
+    Window,
+)
 
-__all__ = ["decays", "graphs", "names", "specs", "spike_trains"]
+__all__ = ["any_graphs", "decays", "graphs", "names", "specs", "spike_trains", "windows"]
 
 # Text a user may give, with everything that could upset a file, a page or a hardware description.
 names = st.one_of(
@@ -17,9 +35,18 @@ names = st.one_of(
 
 def arrays(shape, lowest, highest):
     """Return a strategy for int64 arrays."""
-    count = int(np.prod(shape))
-    return st.lists(st.integers(lowest, highest), min_size=count, max_size=count).map(
+    size = int(np.prod(shape))
+    return st.lists(st.integers(lowest, highest), min_size=size, max_size=size).map(
         lambda values: np.array(values, np.int64).reshape(shape))
+
+
+def many(shape, lowest, highest):
+    """Return a strategy for int64 arrays that are too large to draw element by element: extremes, zeros and what is between."""
+    def fill(seed):
+        rng = np.random.default_rng(seed)
+        return np.where(rng.random(shape) < 0.5, rng.integers(lowest, highest, shape, endpoint=True),
+                        rng.choice([lowest, 0, highest], shape))
+    return st.integers(0, 1 << 32).map(fill)
 
 
 def per_neuron(neurons, lowest, highest):
@@ -83,8 +110,111 @@ def graphs(draw, *, layers=3, width=5, overflow=("saturate",), synapse=True, tim
 
 
 @st.composite
+def windows(draw, sizes, *, largest=3):
+    """Draw a window that fits in an input of `sizes`."""
+    fields = []
+    for size in sizes:
+        before, after = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+        kernel = draw(st.integers(1, min(largest, size + before + after)))
+        dilation = draw(st.integers(1, 1 if kernel == 1 else min(2, (size + before + after - 1) // (kernel - 1))))
+        fields.append((kernel, draw(st.integers(1, 2)), before, after, dilation))
+    return Window(*zip(*fields, strict=True))
+
+
+@st.composite
+def any_graphs(draw, *, operations=7, timesteps=4, overflow=("saturate",)):
+    """Draw a network of every kind of node: branches, skips, pooling, delays and cycles, graded spikes, all readouts."""
+    stem = draw(names)
+    unique = (f"{stem}{number}" for number in count())
+    shape = draw(st.sampled_from([(1,), (4,), (2, 3), (1, 5), (2, 3, 3), (1, 2, 4), (3, 1, 2)]))
+    lowest, highest = draw(st.sampled_from([(0, 1), (0, 1), (-1, 1), (0, 15), (-3, 0), (-7, 2)]))
+    last, outputs = next(unique), draw(st.integers(1, 4))
+    nodes = [Input(next(unique), (), shape, Encoding(), lowest, highest)]
+    shapes, binary, depth = {nodes[0].name: shape}, {nodes[0].name: (lowest, highest) == (0, 1)}, {}
+
+    def add(node, shape, *, spikes=None):
+        """`spikes` says whether the output is binary spikes; None of a current."""
+        nodes.append(node)
+        shapes[node.name] = shape
+        if spikes is not None:
+            binary[node.name] = spikes
+        else:
+            depth[node.name] = 1 + max(depth.get(name, 0) for name in node.inputs)
+        return node
+
+    def weights(shape):
+        bits = draw(st.integers(1, 4))
+        return draw(many(shape, *signed_range(bits))), bits
+
+    def same(name, among):
+        """Return a name, sometimes with another of the same shape."""
+        others = [other for other in among if shapes[other] == shapes[name] and other != name]
+        return (name, draw(st.sampled_from(others))) if others and draw(st.booleans()) else (name,)
+
+    def weigh(source):
+        """Add weights that keep the shape, or make the outputs of the last layer of what is flat."""
+        if draw(st.booleans()):
+            scalar = draw(st.booleans())
+            return add(Scale(next(unique), (source,), *weights(() if scalar else shapes[source])), shapes[source])
+        flat = source if len(shapes[source]) == 1 else add(
+            Flatten(next(unique), (source,)), (int(np.prod(shapes[source])),), spikes=binary.get(source)).name
+        outputs = draw(st.integers(1, 4))
+        return add(Linear(next(unique), (flat,), *weights((outputs, *shapes[flat]))), (outputs,))
+
+    loop = draw(st.booleans())
+    final = draw(specs(outputs, overflow=overflow))
+    if loop and final.output != "state":
+        add(Delay(next(unique), (last,), (outputs,)), (outputs,), spikes=final.grades == 1)
+    for _ in range(draw(st.integers(0, operations))):
+        source = draw(st.sampled_from(sorted(name for name in shapes if depth.get(name, 0) < 3)))
+        shape, deep = shapes[source], len(shapes[source]) > 1
+        feed = same(source, [name for name in shapes if depth.get(name, 0) < 3])
+        kinds = ["weigh"] + ["conv", "sum"] * deep + ["neuron"] * 3 * (source not in binary) + (
+            ["delay"] if any(node.name == source and node.fires for node in nodes) else []) + (
+            ["max"] if deep and binary.get(source) else [])
+        kind = draw(st.sampled_from(kinds))
+        if kind == "weigh":
+            weigh(source)
+        elif kind == "conv":
+            window = draw(windows(shape[1:]))
+            groups = draw(st.sampled_from([groups for groups in range(1, shape[0] + 1) if shape[0] % groups == 0]))
+            channels = groups * draw(st.integers(1, 2))
+            weight = weights((channels, shape[0] // groups, *window.kernel))
+            add(Conv(next(unique), feed, *weight, window, groups), (channels, *window.output(shape[1:])))
+        elif kind in ("sum", "max"):
+            window = draw(windows(shape[1:], largest=2))
+            node = SumPool(next(unique), feed, window) if kind == "sum" else MaxPool(next(unique), (source,), window)
+            add(node, (shape[0], *window.output(shape[1:])), spikes=None if kind == "sum" else True)
+        elif kind == "delay":
+            add(Delay(next(unique), (source,), shape), shape, spikes=binary[source])
+        else:
+            spec = draw(specs(int(np.prod(shape)), overflow=overflow, output=("spike", "count")))
+            name = next(unique)
+            feed = same(source, [name for name in shapes if name not in binary])
+            if draw(st.booleans()):
+                delay = add(Delay(next(unique), (name,), shape), shape, spikes=spec.grades == 1)
+                feed += (add(Scale(next(unique), (delay.name,), *weights(shape)), shape).name,)
+            add(Neuron(name, feed, spec), shape, spikes=spec.grades == 1)
+    ends = [name for name in shapes if depth.get(name, 0) < 3]
+    feed = []
+    for source in draw(st.lists(st.sampled_from(ends), min_size=1, max_size=2, unique=True)):
+        flat = source if len(shapes[source]) == 1 else add(
+            Flatten(next(unique), (source,)), (int(np.prod(shapes[source])),), spikes=binary.get(source)).name
+        feed.append(add(Linear(next(unique), (flat,), *weights((outputs, *shapes[flat]))), (outputs,)).name)
+    nodes.append(Neuron(last, tuple(feed), final))
+    if final.output == "state":
+        readout = Readout(next(unique), (last,), "membrane", draw(st.sampled_from(["last", "max", "sum"])))
+    else:
+        readout = Readout(next(unique), (last,), draw(st.sampled_from(["count", "first"])))
+    return Graph(draw(names), (*nodes, readout), draw(st.integers(1, timesteps)))
+
+
+@st.composite
 def spike_trains(draw, graph, *, samples=3):
-    """Draw input spikes, bool (samples, timesteps, inputs), of 0 to `samples` samples."""
-    shape = draw(st.integers(0, samples)), graph.timesteps, graph.input.shape[0]
-    count = int(np.prod(shape))
-    return np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool).reshape(shape)
+    """Draw input spikes, (samples, timesteps, inputs), of 0 to `samples` samples: bool, or int64 where they are graded."""
+    shape = draw(st.integers(0, samples)), graph.timesteps, int(np.prod(graph.input.shape))
+    if (graph.input.lowest, graph.input.highest) != (0, 1):
+        return draw(many(shape, graph.input.lowest, graph.input.highest))
+    if (size := int(np.prod(shape))) > 64:
+        return draw(many(shape, 0, 1)).astype(bool)
+    return np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool).reshape(shape)

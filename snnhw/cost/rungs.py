@@ -53,16 +53,19 @@ def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
     """Return what one neuron asks of the finaliser in a timestep: bits added, bits compared, products of bits multiplied.
 
     The leak is one subtraction (shift) or one multiplication (factor); the current is added, and the
-    bias where there is one; the threshold is compared; a subtracting reset is one more subtraction.
+    bias where there is one; the threshold is compared, or every threshold of a count; a subtracting reset is one more
+    subtraction. A synapse leaks and adds once more.
     """
     spec = layer.spec
-    added = layer.update_bits * (1 + bool(np.any(spec.bias)) + (spec.reset == "subtract"))
+    added = layer.update_bits * (1 + bool(np.any(spec.bias)) + (spec.reset == "subtract")) + layer.synapse_update_bits
     multiplied = 0
-    if spec.decay.kind == "shift":
-        added += layer.state_bits
-    elif spec.decay.kind == "mul":
-        multiplied = layer.state_bits * (spec.decay.shift + 1)
-    return added, layer.state_bits, multiplied
+    for decay, bits in ((spec.decay, layer.state_bits), (spec.synapse, layer.synapse_bits)):
+        if decay is not None and decay.kind == "shift":
+            added += bits
+        elif decay is not None and decay.kind == "mul":
+            multiplied += bits * (decay.shift + 1)
+            added += bits * (decay.rounding == "zero")
+    return added, 0 if spec.output == "state" else layer.state_bits * spec.grades, multiplied
 
 
 def _means(counts: Counts, index: int) -> dict[str, float]:

@@ -36,6 +36,9 @@ def core_features(layer: LayerPlan, uses: Mapping[str, RamUse]) -> dict[str, flo
     spec = layer.spec
     memories = {memory.role: memory for memory in layer.memories}
     state_bits = min(layer.state_bits, layer.state.bits)
+    synapse_bits = min(layer.synapse_bits, layer.synapse.bits) if layer.synapse is not None else 0
+    clipped = ((state_bits, layer.update_bits > layer.state_bits), (synapse_bits, layer.synapse_update_bits > layer.synapse_bits))
+    multiplied = ((state_bits, spec.decay), (synapse_bits, spec.synapse))
     late = spec.reset_time == "next" and spec.reset != "none"
     return {
         "core": 1,
@@ -46,13 +49,13 @@ def core_features(layer: LayerPlan, uses: Mapping[str, RamUse]) -> dict[str, flo
         "weight_address_bits": math.log2(memories["weights"].depth) + 1 if layer.tiles > 1 else 0,
         "neuron_bits": layer.output_address_bits,
         "stages": write_stage(layer),
-        "state_bits": state_bits,
-        "update_bits": layer.update_bits,
+        "state_bits": state_bits + synapse_bits,
+        "update_bits": layer.update_bits + layer.synapse_update_bits,
         "reset_bits": 0 if spec.reset == "none" else state_bits,
         "late_bits": layer.update_bits if late else 0,
-        "clipped_bits": state_bits if spec.overflow == "saturate" and layer.update_bits > layer.state_bits else 0,
+        "clipped_bits": sum(bits for bits, wider in clipped if wider) if spec.overflow == "saturate" else 0,
         "parameter_bits": sum(layer.parameter_bits.values()),
-        "multiplied_bits": state_bits + spec.decay.shift if spec.decay.kind == "mul" else 0,
+        "multiplied_bits": sum(bits + decay.shift for bits, decay in multiplied if decay is not None and decay.kind == "mul"),
         "mux_bits": sum(use.mux_bits for use in uses.values() if use.resource != "lut_ram"),
         "lut_rams": sum(use.blocks for use in uses.values() if use.resource == "lut_ram"),
         "lut_ram_mux_bits": sum(use.mux_bits for use in uses.values() if use.resource == "lut_ram"),
@@ -92,12 +95,15 @@ def multipliers(plan: Plan, board: Board) -> int:
 
     total = 0
     for layer in plan.layers:
-        if layer.spec.decay.kind == "mul":
-            factor = np.asarray(layer.spec.decay.factor)
-            state_bits = min(layer.state_bits, layer.state.bits)
-            factor_bits = signed_bits(int(factor.min()), int(factor.max()))
-            if state_bits + factor_bits >= product:
-                total += parts(state_bits, factor_bits) * parts(factor_bits, state_bits)
+        words = [(layer.spec.decay, min(layer.state_bits, layer.state.bits))]
+        if layer.spec.synapse is not None and layer.synapse is not None:
+            words.append((layer.spec.synapse, min(layer.synapse_bits, layer.synapse.bits)))
+        for decay, bits in words:
+            if decay.kind == "mul":
+                factor = np.asarray(decay.factor)
+                factor_bits = signed_bits(int(factor.min()), int(factor.max()))
+                if bits + factor_bits >= product:
+                    total += parts(bits, factor_bits) * parts(factor_bits, bits)
     return total
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snnhw.ir import Decay
 from snnhw.plan.plan import LayerPlan, Plan
 
-__all__ = ["ACCUMULATE_STAGES", "pause_slots", "predict_cycles", "write_stage"]
+__all__ = ["ACCUMULATE_STAGES", "drive_stage", "leak_stages", "pause_slots", "predict_cycles", "write_stage"]
 
 ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
 INPUT_STAGES = 1  # register before the first core
@@ -21,9 +22,23 @@ OUTPUT_STAGES = 1  # register behind the last core
 FAR = 1 << 62  # a tick that never comes
 
 
+def leak_stages(decay: Decay) -> int:
+    """Return the stages that a decay takes besides its last: a product has one of its own, and so has rounding it toward zero."""
+    return (decay.kind == "mul") + (decay.rounding == "zero")
+
+
+def drive_stage(layer: LayerPlan) -> int:
+    """Return the stage of the finaliser's pipeline in which the drive is added to the membrane.
+
+    A synapse takes two more than its decay: it adds, then it saturates; the decay of the membrane hides behind them.
+    """
+    spec = layer.spec
+    return 2 + leak_stages(spec.decay) if spec.synapse is None else 4 + leak_stages(spec.synapse)
+
+
 def write_stage(layer: LayerPlan) -> int:
     """Return the stage of the finaliser's pipeline in which the new state is written."""
-    return 3 + (layer.spec.decay.kind == "mul") + (layer.spec.reset == "subtract")
+    return drive_stage(layer) + 1 + (layer.spec.reset == "subtract") + 2 * (layer.spec.grades > 1)
 
 
 def pause_slots(layer: LayerPlan) -> int:
@@ -156,9 +171,10 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     source = np.asarray(trains[plan.graph.input.name])
     samples, timesteps, _ = source.shape
     cores = [_Core(layer, samples) for layer in plan.layers]
-    inputs = [source, *(np.asarray(trains[layer.name]) for layer in plan.layers)]
+    inputs = [source != 0, *(np.asarray(trains[layer.name]) != 0 for layer in plan.layers)]
     events = [train.sum(axis=2, dtype=np.int64) for train in inputs[:-1]]
     firsts = [np.where(train.any(axis=2), train.argmax(axis=2), train.shape[2]) for train in inputs[1:]]
+    firsts = [first * (layer.spec.output != "state") for first, layer in zip(firsts, plan.layers, strict=True)]
     always = np.zeros(samples, np.int64)
     moment = always
     for t in range(timesteps):

@@ -153,8 +153,8 @@ class LayerPlan:
 
     @property
     def output_value_bits(self) -> int:
-        """Width of the signed value of an output event: the count of spikes, or the state; 0 when there is none."""
-        return {"spike": 0, "count": unsigned_bits(self.spec.grades) + 1, "state": self.state_bits}[self.spec.output]
+        """Width of the signed value of an event that leaves the accelerator: the count of spikes, or the state; 0 without one."""
+        return self.value_bits + (self.spec.output == "count" and self.value_bits > 0)
 
     @property
     def current(self) -> Interval:
@@ -170,6 +170,16 @@ class LayerPlan:
     def state(self) -> Interval:
         """Values of the stored state."""
         return self.ranges.state
+
+    @property
+    def synapse_update(self) -> Interval | None:
+        """The same as `update`, of the synaptic current; None for neurons without one."""
+        return self.ranges.synapse_update
+
+    @property
+    def synapse(self) -> Interval | None:
+        """Values of the stored synaptic current."""
+        return self.ranges.synapse
 
     @property
     def tiles(self) -> int:
@@ -196,6 +206,25 @@ class LayerPlan:
         return self.spec.bits if self.spec.overflow == "saturate" else self.state.bits
 
     @property
+    def synapse_bits(self) -> int:
+        """Width of a stored synaptic current, beside the state in its word; 0 without one."""
+        if self.synapse is None:
+            return 0
+        return self.spec.bits if self.spec.overflow == "saturate" else self.synapse.bits
+
+    @property
+    def synapse_update_bits(self) -> int:
+        """Width of the new synaptic current before saturation; 0 without one."""
+        return 0 if self.synapse_update is None else self.synapse_update.bits
+
+    @property
+    def value_bits(self) -> int:
+        """Width of what an output event carries besides its address: an unsigned count, or a signed state; 0 for a spike."""
+        if self.spec.output == "state":
+            return self.state_bits
+        return unsigned_bits(self.spec.grades) if self.spec.grades > 1 else 0
+
+    @property
     def input_address_bits(self) -> int:
         return unsigned_bits(self.inputs - 1)
 
@@ -206,9 +235,7 @@ class LayerPlan:
     @cached_property
     def parameter_bits(self) -> Mapping[str, int]:
         """Width of each parameter that differs between neurons, by name; empty when none does."""
-        spec = self.spec
-        arrays = {"threshold": spec.threshold, "reset_amount": spec.reset_amount, "bias": spec.bias, "factor": spec.decay.factor}
-        values = {name: np.asarray(arrays[name]) for name in spec.per_neuron}
+        values = {name: np.asarray(self.spec.parameters[name]) for name in self.spec.per_neuron}
         return {name: Interval(int(array.min()), int(array.max())).bits for name, array in values.items()}
 
     @cached_property
@@ -246,7 +273,7 @@ class LayerPlan:
             memories.append(Memory("currents", self.synapses.words, self.lanes * self.current_bits, "ram"))
         else:
             memories.append(Memory("events", 2 * self.inputs, self.input_address_bits, "ram"))
-        memories.append(Memory("membranes", self.outputs, self.state_bits, "ram"))
+        memories.append(Memory("membranes", self.outputs, self.state_bits + self.synapse_bits, "ram"))
         if self.parameter_bits:
             memories.append(Memory("parameters", self.outputs, sum(self.parameter_bits.values()), "rom"))
         return tuple(memories)

@@ -126,16 +126,16 @@ def _varying_bits(columns: Iterable[np.ndarray]) -> int:
 
 def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
     if memory.role == "parameters":
-        spec = layer.spec
-        arrays = {"threshold": spec.threshold, "reset_amount": spec.reset_amount, "bias": spec.bias, "factor": spec.decay.factor}
-        varying = _varying_bits(np.asarray(arrays[name]) for name in layer.parameter_bits)
+        varying = _varying_bits(np.asarray(layer.spec.parameters[name]) for name in layer.parameter_bits)
         use = _cheapest(replace(memory, width=max(1, varying)), board.family, layer.index, varying)
         return replace(use, memory=memory)
     read_bits = memory.width
     compared = layer.spec.reset_time == "next" and layer.spec.reset != "none"
-    if memory.role == "membranes" and not compared:
+    if memory.role == "membranes":
         # The upper bits of a state that is known to be small repeat its sign, and only a comparison reads them.
-        read_bits = min(read_bits, layer.state.bits)
+        read_bits = layer.state_bits if compared else min(layer.state_bits, layer.state.bits)
+        if layer.synapse is not None:
+            read_bits += min(layer.synapse_bits, layer.synapse.bits)
     return _cheapest(memory, board.family, layer.index, read_bits)
 
 

@@ -57,6 +57,10 @@ def test_finaliser_work_follows_the_neuron():
     (leaky,) = tiny(decay=Decay("shift", 2)).layers
     (factor,) = tiny(decay=Decay("mul", 4, 15)).layers
     (full,) = tiny(reset="subtract", reset_amount=3, bias=np.array([1, 2, 3, 4])).layers
+    (synaptic,) = tiny(synapse=Decay("mul", 4, 15), decay=Decay("shift", 2)).layers
+    (rounded,) = tiny(decay=Decay("mul", 4, 15, "zero")).layers
+    assert finaliser_bits(synaptic) == (synaptic.update_bits + synaptic.synapse_update_bits + 8, 8, 8 * 5)
+    assert finaliser_bits(rounded) == (rounded.update_bits + 8, 8, 8 * 5)
     assert finaliser_bits(plain) == (plain.update_bits, 8, 0)
     assert finaliser_bits(leaky) == (leaky.update_bits + 8, 8, 0)
     assert finaliser_bits(factor) == (factor.update_bits, 8, 8 * 5)

@@ -32,8 +32,9 @@ def test_a_wrong_weight_is_found(wrong):
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_neurons_are_told_in_their_turn(lanes):
-    assert answer(SequenceClaim(layer([[1], [-2], [3]], lanes=lanes))) == "proved"
+@pytest.mark.parametrize("name", ["forgets", "state"])
+def test_neurons_are_told_in_their_turn(lanes, name):
+    assert answer(SequenceClaim(layer([[1], [-2], [3]], arithmetics()[name], lanes=lanes))) == "proved"
 
 
 @pytest.mark.parametrize("cover", SequenceClaim.covers)
@@ -41,7 +42,8 @@ def test_the_sequence_reaches(cover):
     assert answer(SequenceClaim(layer([[1], [2]]), cover)) == "refuted"
 
 
-@pytest.mark.parametrize("name", ["shift zero sample", "mul value-next never", "frac", "exact"])
+@pytest.mark.parametrize("name", ["shift zero sample", "mul value-next never", "frac", "exact", "toward zero", "synapse one",
+                                  "count", "state"])
 def test_a_neuron_computes_its_formulas(name):
     assert answer(NeuronClaim(layer(PAIR, arithmetics()[name]), 0)) == "proved"
 
@@ -59,3 +61,13 @@ def test_neurons_reach(cover):
 def test_a_wrong_constant_is_found(wrong):
     right = layer([[1, -2]], NeuronSpec(2, bits=4))
     assert answer(NeuronClaim(right, 0, built=layer([[1, -2]], wrong))) == "refuted"
+
+
+@pytest.mark.parametrize(("right", "wrong"), [
+    (NeuronSpec(2, Decay("mul", 2, 3, "zero"), bits=4), NeuronSpec(2, Decay("mul", 2, 3), bits=4)),
+    (NeuronSpec(2, bits=3, synapse=Decay("shift", 1)), NeuronSpec(2, bits=3, synapse=Decay())),
+    (NeuronSpec(1, reset="subtract", reset_amount=1, bits=4, output="count", grades=3),
+     NeuronSpec(1, reset="subtract", reset_amount=1, bits=4, output="count", grades=2)),
+], ids=["rounding", "synapse", "grades"])
+def test_a_wrong_rule_is_found(right, wrong):
+    assert answer(NeuronClaim(layer([[3, -2]], right), 0, built=layer([[3, -2]], wrong))) == "refuted"

@@ -126,9 +126,9 @@ def graph_of(*nodes):
      ["layer 'early' (Readout): input must be the last layer 'lif1', not 'in'"]),
     ((Linear("fc2", ("lif1",), [[1, 1]], 4), Neuron("lif2", ("fc2",)), Readout("out", ("lif1",))),
      ["layer 'out' (Readout): input must be the last layer 'lif2', not 'lif1'"]),
-    ((Linear("fc2", ("lif1",), [[1, 1]], 4), Neuron("lif2", ("fc2",), NeuronSpec(1, synapse=Decay("shift", 2))),
+    ((Linear("fc2", ("lif1",), [[1, 1]], 4), Neuron("lif2", ("fc2",), NeuronSpec(0, reset="none", output="state")),
       Readout("out", ("lif1",))),
-     ["layer 'lif2' (Neuron): synapse state must be none, not v - (v >> 2); the nearest planned neuron is LIF",
+     ["layer 'lif2' (Neuron): output must be spike, not state",
       "layer 'out' (Readout): input must be the last layer 'lif2', not 'lif1'"]),
 ])
 def test_refuses_what_has_no_hardware(nodes, problems):

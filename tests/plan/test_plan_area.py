@@ -14,11 +14,11 @@ BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k"
 
 
 def lif(inputs: int = 64, neurons: int = 64, lanes: int = 8, *, weight_bits: int = 4, state_bits: int = 14,
-        decay: Decay | None = None, load: bool = False) -> Plan:
+        decay: Decay | None = None, synapse: Decay | None = None, load: bool = False) -> Plan:
     """Return a plan of one layer whose states reach every bit of their words."""
     weight = np.full((neurons, inputs), (1 << (weight_bits - 1)) - 1)
     weight[:, ::2] *= -1
-    spec = NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits, decay=decay or Decay("shift", 3))
+    spec = NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits, decay=decay or Decay("shift", 3), synapse=synapse)
     nodes = (Input("input", (), (inputs,)), Linear("sum", ("input",), weight, weight_bits), Neuron("neurons", ("sum",), spec),
              Readout("readout", ("neurons",)))
     return make_plan(Graph("lif", nodes, 1000), lanes={"neurons": lanes}, load_weights=load)
@@ -107,3 +107,5 @@ def test_a_decay_that_multiplies_takes_multiplier_blocks(board, state_bits, fact
     plan = lif(state_bits=state_bits, weight_bits=8, decay=Decay("mul", 8, factor))
     assert multipliers(plan, load_board(board)) == expected
     assert multipliers(lif(), load_board(board)) == 0
+    both = lif(state_bits=state_bits, weight_bits=8, decay=Decay("mul", 8, factor), synapse=Decay("mul", 8, factor, "zero"))
+    assert multipliers(both, load_board(board)) == 2 * expected

@@ -68,7 +68,10 @@ def test_a_slow_layer_sets_the_pace_of_those_before_it():
 
 @pytest.mark.parametrize(("fields", "stage"), [
     ({}, 3), ({"decay": Decay("shift", 2)}, 3), ({"decay": Decay("mul", 2, 3)}, 4), ({"reset": "subtract", "reset_amount": 1}, 4),
-    ({"reset": "subtract", "reset_amount": 1, "reset_time": "next", "decay": Decay("mul", 2, 3)}, 5)])
+    ({"reset": "subtract", "reset_amount": 1, "reset_time": "next", "decay": Decay("mul", 2, 3)}, 5),
+    ({"decay": Decay("mul", 2, 3, "zero")}, 5), ({"synapse": Decay()}, 5), ({"synapse": Decay("shift", 2)}, 5),
+    ({"synapse": Decay(), "decay": Decay("mul", 2, 3, "zero")}, 5), ({"synapse": Decay("mul", 2, 3)}, 6),
+    ({"synapse": Decay("mul", 2, 3, "zero"), "reset": "subtract", "reset_amount": 1}, 8)])
 def test_each_piece_of_arithmetic_has_its_stage(fields, stage):
     small, large = (chain([2, neurons], [1], **fields).layers[0] for neurons in (1, 9))
     assert write_stage(small) == write_stage(large) == stage

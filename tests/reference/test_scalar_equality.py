@@ -1,88 +1,61 @@
 """The vectorized reference against one neuron at a time in plain integers, on random networks."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from network_strategies import graphs, specs, spike_trains
-from scalar_neuron import ScalarNeuron
+from network_strategies import any_graphs, graphs, specs, spike_trains
+from scalar_graph import decide as decide_plainly
+from scalar_graph import interpret, scalar
 
 from snnhw.errors import NetworkError
+from snnhw.ir import traverse
 from snnhw.reference import NeuronState, decide, run, step
 
 
-def plain_decay(decay, neuron):
-    if decay is None or decay.kind == "one":
-        return None if decay is None else ("one",)
-    if decay.kind == "shift":
-        return "shift", decay.shift
-    return "mul" if decay.rounding == "floor" else "mul toward zero", value(decay.factor, neuron), decay.shift
-
-
-def value(array, neuron):
-    return int(array) if np.ndim(array) == 0 else int(array[neuron])
-
-
-def scalar(spec, neuron):
-    """Return one neuron of a population in plain integers."""
-    return ScalarNeuron(value(spec.threshold, neuron), spec.bits, plain_decay(spec.decay, neuron), spec.reset,
-                        value(spec.reset_amount, neuron), spec.reset_time, spec.input_on_reset == "drop",
-                        spec.overflow == "exact", spec.frac, value(spec.bias, neuron), plain_decay(spec.synapse, neuron),
-                        spec.start, output=spec.output, grades=spec.grades)
-
-
-def interpret(graph, spikes):
-    """Interpret a graph with loops: (spikes, membranes, counts) by name, as lists; OverflowError as the reference."""
-    trains, membranes, counts = {graph.input.name: spikes.tolist()}, {}, {}
-    for linear, node in graph.layers:
-        weight = linear.weight.tolist()
-        train, fired, kept, count = trains[linear.inputs[0]], [], [], []
-        neurons = None
-        for sample in train:
-            if neurons is None or node.spec.clear == "sample":
-                neurons = [scalar(node.spec, index) for index in range(len(weight))]
-            before = sum(neuron.clipped for neuron in neurons)
-            fired.append([])
-            kept.append([])
-            events = additions = effective = 0
-            for active in sample:
-                sources = [index for index, spike in enumerate(active) if spike]
-                events += len(sources)
-                additions += sum(1 for _ in weight for _ in sources)
-                effective += sum(1 for row in weight for index in sources if row[index])
-                fired[-1].append([neuron.step(sum(row[index] for index in sources))
-                                  for neuron, row in zip(neurons, weight, strict=True)])
-                kept[-1].append([neuron.v for neuron in neurons])
-            count.append((events, additions, effective, len(sample) * len(weight), sum(map(sum, fired[-1])),
-                          sum(neuron.clipped for neuron in neurons) - before))
-        trains[node.name], membranes[node.name], counts[node.name] = fired, kept, count
-    return trains, membranes, counts
-
-
 def assert_equal(graph, spikes):
-    trains, membranes, counts = interpret(graph, spikes)
+    trains, membranes, synapses, counts = interpret(graph, spikes)
     trace = run(graph, spikes)
     assert list(trace.spikes) == list(trains)
     assert list(trace.membranes) == list(trace.counts) == list(membranes)
+    assert list(trace.synapses) == list(synapses)
     for name, train in trains.items():
-        assert trace.spikes[name].dtype == bool
+        wide = graph.values(name).lowest < 0 or graph.values(name).highest > 1
+        assert trace.spikes[name].dtype == (np.int16 if wide else bool)
         assert trace.spikes[name].tolist() == train
-    for name, kept in membranes.items():
-        assert trace.membranes[name].dtype == np.int32
-        assert trace.membranes[name].tolist() == kept
+    for logs, found in ((membranes, trace.membranes), (synapses, trace.synapses)):
+        for name, kept in logs.items():
+            assert found[name].dtype == np.int32
+            assert found[name].tolist() == kept
+    for name, rows in counts.items():
         found = trace.counts[name]
         fields = (found.input_events, found.synaptic_operations, found.effective_operations, found.membrane_updates,
                   found.output_spikes, found.saturations)
         assert all(field.dtype == np.int64 and field.shape == (len(spikes),) for field in fields)
-        assert list(zip(*(field.tolist() for field in fields), strict=True)) == counts[name]
-    totals = [[sum(column) for column in zip(*sample, strict=True)] for sample in trains[trace.output]]
-    assert trace.decisions.tolist() == [total.index(max(total)) for total in totals]
+        assert list(zip(*(field.tolist() for field in fields), strict=True)) == rows
+    assert trace.decisions.tolist() == decide_plainly(graph, trains, membranes)
 
 
 @given(st.data())
 def test_networks_that_saturate(data):
     graph = data.draw(graphs())
     assert_equal(graph, data.draw(spike_trains(graph)))
+
+
+@given(st.data())
+def test_networks_of_every_kind_of_node(data):
+    graph = data.draw(any_graphs())
+    assert_equal(graph, data.draw(spike_trains(graph)))
+
+
+@given(st.data())
+def test_parts_of_samples_and_timesteps_are_computed_alike(data):
+    """With a budget of few elements every layer is computed in many parts."""
+    graph = data.draw(any_graphs())
+    with patch.object(traverse, "BUDGET", data.draw(st.integers(1, 64))):
+        assert_equal(graph, data.draw(spike_trains(graph)))
 
 
 @given(st.data())

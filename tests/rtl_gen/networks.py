@@ -19,6 +19,16 @@ def chain(sizes: list[int], weights: list[np.ndarray], weight_bits: list[int], s
     return Graph("random", (*nodes, Readout("readout", (nodes[-1].name,))), timesteps)
 
 
+def random_decay(rng: np.random.Generator, neurons: int) -> Decay:
+    """Return any decay of a population."""
+    kind = str(rng.choice(["one", "shift", "mul"]))
+    if kind == "mul":
+        shift = int(rng.integers(1, 9))
+        factor = rng.integers(0, (1 << shift) + 1, neurons if rng.random() < 0.4 else ())
+        return Decay("mul", shift, factor, str(rng.choice(["floor", "zero"])))
+    return Decay(kind, int(rng.integers(1, 7)) if kind == "shift" else 0)
+
+
 def random_spec(rng: np.random.Generator, neurons: int, scale: int) -> NeuronSpec:
     """Return neurons whose numbers are of the size of the currents that reach them."""
     def maybe_each(low: int, high: int) -> np.ndarray | int:
@@ -26,12 +36,8 @@ def random_spec(rng: np.random.Generator, neurons: int, scale: int) -> NeuronSpe
 
     frac = int(rng.choice([0, 0, 1, 3]))
     scale <<= frac
-    kind = str(rng.choice(["one", "shift", "mul"]))
-    if kind == "mul":
-        shift = int(rng.integers(1, 9))
-        decay = Decay("mul", shift, maybe_each(0, 1 << shift))
-    else:
-        decay = Decay(kind, int(rng.integers(1, 7)) if kind == "shift" else 0)
+    decay = random_decay(rng, neurons)
+    synapse = random_decay(rng, neurons) if rng.random() < 0.4 else None
     overflow = str(rng.choice(["exact", "saturate"]))
     bits = 32 if overflow == "exact" else int(rng.integers(2, max(3, (4 * scale).bit_length() + 2)))
     lowest, highest = signed_range(bits)
@@ -52,7 +58,7 @@ def random_spec(rng: np.random.Generator, neurons: int, scale: int) -> NeuronSpe
     start = int(np.clip(rng.integers(-scale, scale + 1), lowest, highest)) if rng.random() < 0.4 else 0
     return NeuronSpec(threshold=threshold, decay=decay, reset=reset, reset_amount=amount, reset_time=time, input_on_reset=keep,
                       overflow=overflow, bits=bits, frac=frac, bias=bias, start=start,
-                      clear="never" if rng.random() < 0.2 and overflow == "saturate" else "sample")
+                      clear="never" if rng.random() < 0.2 and overflow == "saturate" else "sample", synapse=synapse)
 
 
 def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -> Plan:
