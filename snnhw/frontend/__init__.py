@@ -7,13 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snnhw.frontend.module import read_module
     from snnhw.frontend.network import Behaviour, Layer, Network
     from snnhw.frontend.probe import probe_neuron
     from snnhw.frontend.read import read_network
 
-__all__ = ["Behaviour", "Layer", "Network", "probe_neuron", "read_network"]
+__all__ = ["Behaviour", "Layer", "Network", "probe_neuron", "read_module", "read_network"]
 
-_HOMES = {"Behaviour": "network", "Layer": "network", "Network": "network", "probe_neuron": "probe", "read_network": "read"}
+_HOMES = {"Behaviour": "network", "Layer": "network", "Network": "network", "probe_neuron": "probe",
+          "read_module": "module", "read_network": "read"}
 
 
 def __getattr__(name: str) -> object:

@@ -25,6 +25,10 @@ SAME_VALUES = frozenset({
     "clone", "detach", "detach_", "contiguous", "float", "double", "half", "to", "type", "type_as", "cpu", "requires_grad_",
     "dropout", "data", "alias",
 })
+CONSTANT = frozenset({
+    "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like",
+    "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
+})
 READING = frozenset({"__bool__", "__int__", "__float__", "__index__", "__array__", "item", "tolist", "numpy"})
 
 
@@ -46,6 +50,8 @@ class Block:
         For each row of a current the row it was computed from, and for each row of spikes its current.
     parents : tuple of Block
         What a derived block was computed from.
+    items : object
+        What a reader knows of the block besides.
     """
 
     kind: str
@@ -56,6 +62,7 @@ class Block:
     values: torch.Tensor
     origins: list[tuple["Block", int]] = field(default_factory=list)
     parents: tuple["Block", ...] = ()
+    items: Any = None
 
     @property
     def rows(self) -> int:
@@ -147,11 +154,15 @@ class Provenance(TorchFunctionMode):
         elif (len(made) == 1 and name in SAME_VALUES and made[0].shape == followed[0].shape
                 and torch.equal(made[0].detach().double(), followed[0].detach().double())):
             self._known[id(made[0])] = made[0], self._known[id(followed[0])][1]
-        else:
-            parents = tuple(dict.fromkeys(block for tensor in followed for block in self.sources(tensor)))
-            for tensor in made:
-                self.add("derived", f"function {name.strip('_')!r}", 0, tensor, parents=parents)
+        elif name not in CONSTANT:
+            self.made(name, args, kwargs, followed, made)
         return result
+
+    def made(self, name: str, args: Any, kwargs: Any, followed: list[torch.Tensor], made: list[torch.Tensor]) -> None:
+        """Number what a function made out of `followed`."""
+        parents = tuple(dict.fromkeys(block for tensor in followed for block in self.sources(tensor)))
+        for tensor in made:
+            self.add("derived", f"function {name.strip('_')!r}", 0, tensor, parents=parents)
 
     def _move(self, func: Any, args: Any, kwargs: Any, made: list[torch.Tensor]) -> None:
         """Repeat a moving function on the numbers of its tensors."""

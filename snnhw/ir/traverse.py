@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from snnhw.ir.nodes import Delay, Flatten, MaxPool, Node, Shape, WeightedSum
+from snnhw.ir.nodes import Delay, Flatten, MaxPool, Node, Readout, Shape, WeightedSum
 from snnhw.ir.windows import sum_windows
 
-__all__ = ["Population", "blocks", "route", "traverse", "weigh"]
+__all__ = ["Population", "blocks", "conclude", "decide", "route", "traverse", "weigh"]
 
 BUDGET = 1 << 21  # largest number of elements of one layer that are held as currents
 
@@ -173,3 +173,39 @@ def _advance(block: Sequence[Node], nodes: Mapping[str, Node], shapes: Mapping[s
                 if node.name in trains:
                     trains[node.name][part, t] = values.reshape(count, -1)
                 now[node.name] = values.reshape(count, *shapes[node.name])
+
+
+def decide(values: np.ndarray, kind: str = "count", over: str = "sum") -> np.ndarray:
+    """Return the class of each sample, the lowest index on a tie.
+
+    Parameters
+    ----------
+    values : array, (samples, timesteps, neurons)
+        Spikes, or states for kind ``"membrane"``.
+    kind, over : str
+        As in :class:`snnhw.ir.Readout`.
+    """
+    samples, timesteps = values.shape[:2]
+    if not timesteps:
+        return np.zeros(samples, np.int64)
+    if kind == "first":
+        fired = values != 0
+        return np.where(fired.any(axis=1), fired.argmax(axis=1), timesteps).argmin(axis=1)
+    if kind == "membrane" and over != "sum":
+        return (values[:, -1] if over == "last" else values.max(axis=1)).argmax(axis=1)
+    return values.sum(axis=1).argmax(axis=1)
+
+
+def conclude(nodes: Sequence[Node], trains: Mapping[str, np.ndarray], states: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """Return the layer that the readout reads, and the class of each sample, from spikes and states by name."""
+    by_name = {node.name: node for node in nodes}
+    readout = nodes[-1]
+    assert isinstance(readout, Readout)
+    node, late = by_name[readout.inputs[0]], False
+    while isinstance(node, Flatten | Delay):
+        late |= isinstance(node, Delay)
+        node = by_name[node.inputs[0]]
+    values = (states if readout.kind == "membrane" else trains)[node.name]
+    if late:
+        values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+    return node.name, decide(values, readout.kind, readout.over)

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnhw.errors import NetworkError, raise_problems
 from snnhw.ir import Conv, Delay, Flatten, Graph, Input, Linear, Neuron, Node, Readout, Scale, WeightedSum
-from snnhw.ir.traverse import route, traverse
+from snnhw.ir.traverse import conclude, decide, route, traverse
 from snnhw.reference.neuron import NeuronState, step
 
 __all__ = ["LayerCounts", "Trace", "decide", "run"]
@@ -81,27 +81,6 @@ class Trace:
         return self.spikes[self.output]
 
 
-def decide(values: np.ndarray, kind: str = "count", over: str = "sum") -> np.ndarray:
-    """Return the class of each sample, the lowest index on a tie.
-
-    Parameters
-    ----------
-    values : array, (samples, timesteps, neurons)
-        Spikes, or states for kind ``"membrane"``.
-    kind, over : str
-        As in :class:`snnhw.ir.Readout`.
-    """
-    samples, timesteps = values.shape[:2]
-    if not timesteps:
-        return np.zeros(samples, np.int64)
-    if kind == "first":
-        fired = values != 0
-        return np.where(fired.any(axis=1), fired.argmax(axis=1), timesteps).argmin(axis=1)
-    if kind == "membrane" and over != "sum":
-        return (values[:, -1] if over == "last" else values.max(axis=1)).argmax(axis=1)
-    return values.sum(axis=1).argmax(axis=1)
-
-
 def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Trace:
     """Interpret `graph` on a batch of spike trains.
 
@@ -130,7 +109,6 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
         raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
                        f"not {timesteps}; use overflow 'saturate' or a graph with more timesteps"
                        for node in graph.neurons if node.spec.overflow == "exact" and node.spec.clear == "sample")
-    nodes = {node.name: node for node in graph.nodes}
     kinds = _kinds(graph)
     trains = {graph.input.name: train}
     layers: dict[str, _Layer] = {}
@@ -141,18 +119,13 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
                 layers[node.name] = _Layer(node, shape, keep_membranes)
             trains[node.name] = np.zeros(shape, _spike_type(graph, node.name))
     traverse(graph.nodes, graph.shapes, trains, layers, kinds)
-    readout = graph.nodes[-1]
-    assert isinstance(readout, Readout)
-    output, late = _source(nodes, readout)
-    values = layers[output].membranes if readout.kind == "membrane" else trains[output]
-    assert values is not None
-    if late:
-        values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+    states = {name: layer.membranes for name, layer in layers.items() if layer.membranes is not None}
+    output, decisions = conclude(graph.nodes, trains, states)
     return Trace(
-        trains, {name: layer.membranes for name, layer in layers.items() if layer.membranes is not None},
+        trains, states,
         {name: layer.synapses for name, layer in layers.items() if layer.synapses is not None},
         {name: _count(graph, layer.node, trains, layer.saturations) for name, layer in layers.items()},
-        output, decide(values, readout.kind, readout.over))
+        output, decisions)
 
 
 def _input(graph: Graph, spikes: np.ndarray) -> np.ndarray:
@@ -176,15 +149,6 @@ def _spike_type(graph: Graph, name: str) -> np.dtype:
     values = graph.values(name)
     binary = (values.lowest, values.highest) in ((0, 0), (0, 1))
     return np.dtype(bool if binary else np.int16 if values.bits <= 16 else np.int32)
-
-
-def _source(nodes: Mapping[str, Node], readout: Readout) -> tuple[str, bool]:
-    """Return the layer that a readout reads, and whether it does so one timestep late."""
-    node, late = nodes[readout.inputs[0]], False
-    while isinstance(node, Flatten | Delay):
-        late |= isinstance(node, Delay)
-        node = nodes[node.inputs[0]]
-    return node.name, late
 
 
 class _Layer:
