@@ -417,7 +417,7 @@ def test_refuses_with_the_nearest_form(case):
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1 << 9, 1 << 9), (1, 2, 3, 4), (10**30,)])
 def test_bounds_the_shape(shape):
-    with pytest.raises(UsageError, match="^the shape of an input must be one to three sizes with a product between 1 and 65536"):
+    with pytest.raises(UsageError, match=r"^the shape of an input must be one to three sizes with a product between 1 and"):
         read_module(Single(nn.Linear(9, 7), hidden()), shape, timesteps=4)
 
 
