@@ -1,0 +1,112 @@
+"""``snnhw import``: networks of other tools, in floats and in integers, and what it refuses."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from snnhw_run import make_graph
+
+from snnhw import ir
+from snnhw.files import read_tensors, write_tensors
+from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool, run_network
+
+pytest.importorskip("nir")
+RNG = np.random.default_rng(5)
+
+
+def make_network():
+    """Return a float network of a convolution, a pooling and a linear map, on signed events."""
+    fire = Behaviour(1.0, 1.0, ">", "subtract", 1.0)
+    return Network("floats", (
+        ir.Input("in", (), (2, 4, 4), lowest=-1), Conv("conv", ("in",), RNG.normal(size=(3, 2, 3, 3)), None, ir.Window((3, 3))),
+        Neuron("if1", ("conv",), fire), Pool("pool", ("if1",), "sum", ir.Window((2, 2))), ir.Flatten("flat", ("pool",)),
+        Linear("fc", ("flat",), RNG.normal(size=(4, 3)), RNG.normal(size=4)), Neuron("if2", ("fc",), fire),
+        ir.Readout("out", ("if2",))), 9)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Return a folder with a float network, a graph of integers, and samples of both."""
+    from snnhw.frontend import write_nir
+    folder = tmp_path_factory.mktemp("sources")
+    network = make_network()
+    write_nir(network, folder / "floats.nir")
+    values = RNG.integers(-1, 2, (8, 9, 2, 4, 4)).astype(np.int8)
+    labels = run_network(network, values).decisions
+    write_tensors(folder / "events.safetensors", {"values": values, "labels": labels})
+    write_nir(make_graph(), folder / "integers.nir")
+    values = RNG.integers(0, 17, (5, 9)).astype(np.uint8)
+    write_tensors(folder / "still.safetensors", {"values": values, "labels": np.arange(5) % 3})
+    return folder
+
+
+def test_a_float_network_becomes_a_run_folder(snnhw, sources, tmp_path):
+    done = snnhw("import", sources / "floats.nir", "--samples", sources / "events.safetensors", "--out", tmp_path / "run",
+                 "--bits", 12, "--layer-bits", "fc=16", "--per-channel", "--json")
+    assert (done.code, done.err) == (0, "")
+    record = json.loads(done.out)
+    assert json.loads((tmp_path / "run" / "import.json").read_text()) == record
+    results = record["results"]
+    assert results["accuracy"]["float"] == 1.0
+    assert results["values"] == [-1, 1]
+    rows = results["quantization"]["layers"]
+    assert [(row["name"], row["weight_bits"], row["scales"]) for row in rows] == [("conv", 12, 3), ("fc", 16, 4)]
+    graph = ir.load_graph(tmp_path / "run" / "graph.safetensors")
+    assert graph.timesteps == 9
+    assert isinstance(graph["pool"], ir.SumPool)
+    values = read_tensors(tmp_path / "run" / "samples.safetensors", "samples")[0]["values"]
+    assert (values.dtype, values.shape) == (np.int8, (8, 9, 32))
+
+
+def test_tables_name_layers_behaviours_and_formats(snnhw, sources, tmp_path):
+    done = snnhw("import", sources / "floats.nir", "--samples", sources / "events.safetensors", "--out", tmp_path / "run",
+                 "--check", 3, "--calibrate", 2)
+    assert (done.code, done.err) == (0, "")
+    for pattern in (r"conv +Conv2d, 2 → 3, 3x3 +in +3x2x2", r"if1 +Neuron +conv +3x2x2 +threshold subtracted, at once",
+                    r"fc +Linear, 3 → 4 +8 +1 ", r"if2 +4 +v ", r"test samples +3", r"input +2x4x4, events",
+                    r"accuracy, integer"):
+        assert re.search(pattern, done.out), (pattern, done.out)
+
+
+def test_a_graph_of_integers_stays_as_it_is(snnhw, sources, tmp_path):
+    done = snnhw("import", sources / "integers.nir", "--samples", sources / "still.safetensors", "--timesteps", 6,
+                 "--out", tmp_path / "run", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["results"]["quantization"] == {}
+    graph = ir.load_graph(tmp_path / "run" / "graph.safetensors")
+    assert graph["fc1"].weight.tolist() == make_graph()["fc1"].weight.tolist()
+    assert graph.input.encoding == ir.Encoding("accumulate", 16)
+    assert snnhw("inspect", tmp_path / "run").code == 0
+
+
+FLOATS, EVENTS = "{folder}/floats.nir", ["--samples", "{folder}/events.safetensors"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([FLOATS], r"samples must be given, by --samples or by --data"),
+    ([FLOATS, *EVENTS, "--data", "mnist"], r"samples must be given, by --samples or by --data, not by both"),
+    (["{folder}/nothing.nir", *EVENTS], r"network '.*nothing\.nir' does not exist"),
+    ([FLOATS, *EVENTS, "--bits", "17"], r"quantization weight_bits must be between 2 and 16, not 17"),
+    ([FLOATS, *EVENTS, "--method", "best"], r"quantization method must be minmax, percentile or mse, not 'best'"),
+    ([FLOATS, *EVENTS, "--layer-bits", "fc"], r"--layer-bits must be NAME=VALUE, not 'fc'"),
+    ([FLOATS, *EVENTS, "--layer-bits", "fc=two"], r"--layer-bits must be a whole number, not 'two'"),
+    ([FLOATS, *EVENTS, "--layer-bits", "fc9=4"],
+     r"quantization weight_bits names 'fc9', layers with weights are 'conv', 'fc'"),
+    ([FLOATS, *EVENTS, "--state-bits", "4"],
+     r"layer 'if1' \(Neuron\): threshold, start and reset need \d+ bits, and the state has 4; use more state bits, or fewer "
+     r"weight bits(.|\n)*"),
+    ([FLOATS, *EVENTS, "--encoding", "rate"], r"--encoding must be left out for samples that are events, not 'rate'"),
+    ([FLOATS, *EVENTS, "--encoding", "morse"], r"--encoding must be accumulate, rate or direct, not 'morse'"),
+    ([FLOATS, *EVENTS, "--check", "0"], r"--check must be at least 1, not 0"),
+    ([FLOATS, "--samples", "{folder}/still.safetensors"],
+     r"--timesteps must be given, because the samples have none"),
+    ([FLOATS, "--samples", "{folder}/still.safetensors", "--timesteps", "4"],
+     r"samples 'still' must have 32 inputs, as the network has, not 9"),
+    ([FLOATS, "--samples", FLOATS], r"recipe data must be .* or a \.safetensors file, not '.*floats\.nir'"),
+])
+def test_refuses(snnhw, sources, tmp_path, arguments, message):
+    done = snnhw("import", *(word.format(folder=sources) for word in arguments), "--out", tmp_path / "run")
+    assert re.fullmatch(rf"error: {message}\n", done.err), done.err
+    assert (done.code, done.out) == (2, "")
+    assert not (tmp_path / "run").exists()
