@@ -1,7 +1,7 @@
 """``snnhw import``: from a network that another tool trained to the integer graph."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -9,6 +9,9 @@ from rich.console import RenderableType
 from snnhw.cli.options import Debug, Json, Out, Quiet
 from snnhw.cli.output import Session, key_values, table
 from snnhw.errors import UsageError
+
+if TYPE_CHECKING:
+    from snnhw.compress import Recipe
 
 __all__ = ["command"]
 
@@ -34,7 +37,9 @@ def command(source: Source, out: Out,
                 "--check", help="Number of test samples; all by default.", show_default=False)] = None,
             calibrate: Annotated[int, typer.Option(
                 "--calibrate", help="Number of samples that the widths of the states are chosen with.")] = 64,
-            bits: Annotated[int, typer.Option("--bits", help="Bits of a weight, 2 to 16.", rich_help_panel="Quantization")] = 8,
+            bits: Annotated[int | None, typer.Option(
+                "--bits", help="Bits of a weight, 2 to 16; 8 by default.", show_default=False,
+                rich_help_panel="Quantization")] = None,
             layer_bits: Annotated[list[str] | None, typer.Option(
                 "--layer-bits", help="Bits of one layer's weights; once for each layer.", metavar="LAYER=N", show_default=False,
                 rich_help_panel="Quantization")] = None,
@@ -61,7 +66,19 @@ def command(source: Source, out: Out,
                 "--choose", help="Another choice of the reader, such as reset=subtract; once for each.", metavar="NAME=VALUE",
                 show_default=False, rich_help_panel="Reading")] = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Import a network that another tool trained: read it, quantize it, and measure what that changed."""
+    """Import a network that another tool trained: read it, quantize it, and measure what that changed.
+
+    What is not given comes from the recipe.toml of a model folder, if it has one and names the same data: data,
+    timesteps, encoding, levels of direct encoding, and bits.
+    """
+    recipe = _recipe(source, data) if samples is None and source.is_dir() else None
+    if recipe is not None:
+        data = str(source / recipe.data) if recipe.data.endswith(".safetensors") else recipe.data
+        timesteps = recipe.timesteps if timesteps is None else timesteps
+        bits = recipe.quantize.bits if bits is None else bits
+        if recipe.encoding.kind != "events":
+            encoding = recipe.encoding.kind if encoding is None else encoding
+            levels = recipe.encoding.levels if levels is None and encoding == "direct" else levels
     if (samples is None) == (data is None):
         raise UsageError("samples must be given, by --samples or by --data" + (", not by both" if data else ""))
     if encoding not in (None, "accumulate", "rate", "direct"):
@@ -73,8 +90,8 @@ def command(source: Source, out: Out,
         require_package("torch", "train", "reading a model folder")
     from snnhw.ptq import Options
     from snnhw.ptq.flow import import_model, load_samples
-    options = Options(bits, _pairs("--layer-bits", layer_bits, whole=True), "channel" if per_channel else "tensor",
-                      method, percentile, state_bits, decay=decay, decay_bits=decay_bits)  # type: ignore[arg-type]
+    options = Options(8 if bits is None else bits, _pairs("--layer-bits", layer_bits, whole=True),
+                      "channel" if per_channel else "tensor", method, percentile, state_bits, decay=decay, decay_bits=decay_bits)  # type: ignore[arg-type]
     choices = {"tool": tool, "dt": dt} | _pairs("--choose", choose)
     session = Session("import", json=json, quiet=quiet)
     loaded = load_samples(samples if samples is not None else str(data), timesteps=timesteps, calibrate=calibrate, count=check,
@@ -91,6 +108,18 @@ def command(source: Source, out: Out,
             "data": results["data"], "test samples": results["test_samples"], "timesteps": results["timesteps"],
             "input": f"{'x'.join(map(str, results['inputs']))}, {results['encoding']}", **accuracy, **same,
             "graph": out / "graph.safetensors"}), folder=out, seed=0)
+
+
+def _recipe(folder: Path, data: str | None) -> "Recipe | None":
+    """Return the recipe of a model folder, unless there is none or it is about other data."""
+    path = folder / "recipe.toml"
+    if not path.is_file():
+        return None
+    from snnhw.tools import require_package
+    require_package("torch", "train", "reading a model folder")
+    from snnhw.compress import load_recipe
+    recipe = load_recipe(path)
+    return recipe if data in (None, recipe.data) else None
 
 
 def _tables(results: dict[str, Any]) -> list[RenderableType]:

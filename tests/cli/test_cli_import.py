@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from snnhw_run import make_graph
 
 from snnhw import ir
@@ -78,6 +79,62 @@ def test_a_graph_of_integers_stays_as_it_is(snnhw, sources, tmp_path):
     assert graph["fc1"].weight.tolist() == make_graph()["fc1"].weight.tolist()
     assert graph.input.encoding == ir.Encoding("accumulate", 16)
     assert snnhw("inspect", tmp_path / "run").code == 0
+
+
+MODEL = """
+import snntorch as snn
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(6, 3)
+        self.lif = snn.Leaky(beta=0.875)
+
+    def forward(self, x):
+        mem, spikes = self.lif.init_leaky(), []
+        for step in x:
+            spike, mem = self.lif(self.fc(step), mem)
+            spikes.append(spike)
+        return torch.stack(spikes)
+"""
+RECIPE = """
+data = "../pixels.safetensors"
+timesteps = 5
+[encoding]
+kind = "direct"
+levels = 9
+[quantize]
+weight_bits = 6
+"""
+
+
+def write_model(folder):
+    """Write a model folder with a recipe, and its data beside it."""
+    folder.mkdir()
+    (folder / "model.py").write_text(MODEL)
+    (folder / "recipe.toml").write_text(RECIPE)
+    values, labels = RNG.integers(0, 10, (8, 6)).astype(np.uint8), np.arange(8) % 3
+    values[0, 0] = 9
+    write_tensors(folder / "../pixels.safetensors", {"train_values": values, "train_labels": labels,
+                                                     "test_values": values[:4], "test_labels": labels[:4]})
+    states = {"fc.weight": RNG.normal(size=(3, 6)) / 9, "fc.bias": np.zeros(3), "lif.beta": np.float64(0.875),
+              "lif.threshold": np.float64(1)}
+    torch.save({name: torch.tensor(value, dtype=torch.float32) for name, value in states.items()}, folder / "net.pt")
+    return folder
+
+
+@pytest.mark.parametrize(("options", "timesteps", "encoding", "bits"), [
+    ((), 5, ir.Encoding("direct", 9), 6),
+    (("--timesteps", 7, "--encoding", "accumulate", "--bits", 9), 7, ir.Encoding("accumulate", 9), 9),
+], ids=["alone", "overruled"])
+def test_the_recipe_of_a_folder_says_what_is_not_given(snnhw, tmp_path, options, timesteps, encoding, bits):
+    folder = write_model(tmp_path / "mine")
+    done = snnhw("import", folder, "--out", tmp_path / "run", "--json", *options)
+    assert (done.code, done.err) == (0, "")
+    graph = ir.load_graph(tmp_path / "run" / "graph.safetensors")
+    assert (graph.timesteps, graph.input.encoding, graph["fc"].weight_bits) == (timesteps, encoding, bits)
+    assert graph.input.highest == (9 if encoding.kind == "direct" else 1)
 
 
 FLOATS, EVENTS = "{folder}/floats.nir", ["--samples", "{folder}/events.safetensors"]
