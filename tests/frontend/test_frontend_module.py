@@ -75,6 +75,8 @@ def torch_run(module, x, calls):
             factor = getattr(child, "graded_spikes_factor", torch.ones(()))
             for values, what in ((given["spk"] / factor, 0), (mem, 1)):
                 seen.setdefault(name, ([], []))[what].append(values.detach().double().numpy().reshape(len(values), -1).copy())
+            # The surrogates of snntorch give spikes in single precision, and a product with a constant would stay there.
+            return tuple(part.double() for part in result) if isinstance(result, tuple) else result.double()
         return hook
 
     for name, child in module.named_modules():
@@ -98,7 +100,7 @@ def check(module, shape, *, style="step", lowest=0, highest=1, timesteps=T, aliv
         x = np.repeat(x[:1], timesteps, axis=0)
     given = {"step": x, "static": x[0], "first": x, "second": np.moveaxis(x, 0, 1)}[style]
     expected = torch_run(module, torch.from_numpy(given), style == "step")
-    found = run_network(network, np.moveaxis(x, 0, 1).astype(int))
+    found = run_network(network, np.moveaxis(x, 0, 1).reshape(B, timesteps, -1).astype(int))
     for node in network.neurons:
         name, spikes, membranes = node.name, found.spikes[node.name], found.membranes[node.name]
         if node.behaviour.output != "state":
