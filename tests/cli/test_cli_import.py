@@ -9,8 +9,10 @@ import torch
 from snnhw_run import make_graph
 
 from snnhw import ir
+from snnhw.cli.runs import open_run
 from snnhw.files import read_tensors, write_tensors
 from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool, run_network
+from snnhw.reference import run
 
 pytest.importorskip("nir")
 RNG = np.random.default_rng(5)
@@ -58,6 +60,8 @@ def test_a_float_network_becomes_a_run_folder(snnhw, sources, tmp_path):
     assert isinstance(graph["pool"], ir.SumPool)
     values = read_tensors(tmp_path / "run" / "samples.safetensors", "samples")[0]["values"]
     assert (values.dtype, values.shape) == (np.int8, (8, 9, 32))
+    spikes, labels = open_run(tmp_path / "run").samples(3)
+    assert run(graph, spikes).decisions.shape == labels.shape == (3,)
 
 
 def test_tables_name_layers_behaviours_and_formats(snnhw, sources, tmp_path):
