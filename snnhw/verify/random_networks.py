@@ -89,7 +89,7 @@ def _decay(rng: np.random.Generator, neurons: int, bits: int, per_neuron: float)
         return Decay("shift", int(rng.integers(1, min(bits + 1, 32) + 1)))
     shift = int(rng.integers(1, MAX_FACTOR_SHIFT + 1))
     low, high = [(0, 1), (0, 1 << shift), (1 << (shift - 1), 1 << shift)][int(rng.choice(3, p=[0.1, 0.2, 0.7]))]
-    return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron), "zero" if rng.choice(["floor", "zero"]) == "zero" else "floor")
+    return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron), "zero" if rng.integers(2) else "floor")
 
 
 def _spec(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
