@@ -167,6 +167,7 @@ def import_model(path: Path, out: Path, samples: ImportSamples, *, options: Opti
     return {
         "model": path.name, "data": samples.name, "timesteps": length, "test_samples": len(samples.labels),
         "inputs": list(graph.input.shape), "encoding": str(entry.encoding), "values": [entry.lowest, entry.highest],
+        "reading": {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()},
         "choices": dict(found.choices if isinstance(found, Network) else found.meta), "nodes": _nodes(found),
         "quantization": report, **measured,
     }
