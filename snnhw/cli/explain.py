@@ -81,7 +81,8 @@ def _imported(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from snnhw.files import read_json
     record = read_json(run / "import.json", "record")
     results = record.get("results") if isinstance(record, dict) else None
-    quantization, reading = (results.get(name) for name in ("quantization", "reading")) if isinstance(results, dict) else (None,) * 2
+    found = results if isinstance(results, dict) else {}
+    quantization, reading = found.get("quantization"), found.get("reading")
     if not isinstance(quantization, dict) or not isinstance(reading, dict):
         raise FileError(f"record {str(run / 'import.json')!r} must be one that snnhw import wrote")
     return quantization, reading
