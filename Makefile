@@ -67,9 +67,12 @@ bench: install
 	$(bin)/python benchmarks/startup.py
 	$(bin)/python benchmarks/core_up5k.py
 
-# Trains the embedded default again, from its recipe.
+# Trains the example networks again, into build/: the embedded default from its recipe, the others with their own scripts,
+# which need the data sets; see models/*/README.md.
 retrain: install
 	$(bin)/snnhw train models/digits --out build/digits
+	$(bin)/python models/braille/train.py --out build/braille.safetensors
+	$(bin)/python models/fashion/train.py --out build/fashion.safetensors
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
