@@ -26,7 +26,7 @@ NEIGHBOURS = {
     "snnhw.ir": {"snnhw.errors", "snnhw.files", "snnhw.fixed"},
     "snnhw.network": {"snnhw.errors", "snnhw.ir"},
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},
-    "snnhw.ptq": {"snnhw.reference"},  # it measures what it made
+    "snnhw.ptq": {"snnhw.reference", "snnhw.frontend", "snnhw.compress"},  # it measures what it made from files, on data by name
     "snnhw.compress": {"snnhw.frontend", "snnhw.reference"},  # it lowers what the front end reads, and measures it
 }
 # Heavy or optional packages, and the only rooms that may import them.

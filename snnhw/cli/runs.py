@@ -1,5 +1,6 @@
 """Run folders: what earlier commands left there for later ones."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ class RunFolder:
     graph: "Graph"
 
     def samples(self, count: int | None = None) -> tuple["np.ndarray", "np.ndarray"]:
-        """Return input spikes, bool (samples, timesteps, inputs), and labels, int64 (samples,).
+        """Return input spikes, (samples, timesteps, inputs), and labels, int64 (samples,).
 
         Parameters
         ----------
@@ -52,7 +53,7 @@ class RunFolder:
             raise FileError(f"samples file {str(path)!r} must hold one label for each sample, "
                             f"not {labels.shape} for {values.shape}")
         shape = "x".join(map(str, self.graph.input.shape))
-        if values.shape[-1:] != self.graph.input.shape:
+        if values.shape[-1:] != (math.prod(self.graph.input.shape),):
             raise FileError(f"samples file {str(path)!r} must hold inputs of shape {shape}, as the network has, "
                             f"not {'x'.join(map(str, values.shape[-1:]))}")
         if count is not None and not 1 <= count <= labels.size:

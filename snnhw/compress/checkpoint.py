@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from snnhw.compress.config import QuantConfig
 from snnhw.compress.quantize import quantized_layers
-from snnhw.errors import FileError, NetworkError, raise_problems
-from snnhw.files import MAX_FILE_BYTES, read_bytes, read_tensors, write_tensors
+from snnhw.errors import FileError
+from snnhw.files import read_tensors, write_tensors
 from snnhw.frontend import Network
+from snnhw.frontend.folder import load_parameters, read_torch_file
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_parameters", "parameters", "save_checkpoint"]
 
@@ -82,7 +82,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     if path.suffix in (".pt", ".pth"):
-        return Checkpoint(_torch_file(path))
+        return Checkpoint(read_torch_file(path))
     tensors, metadata = read_tensors(path, "checkpoint")
     quantize = None
     if "snnhw" in metadata:
@@ -99,52 +99,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
         parts[prefix if slash and prefix in parts else ""][rest if slash and prefix in parts else name] = array
     masks = {name: mask != 0 for name, mask in parts["mask"].items()}
     return Checkpoint(parts[""], parts["float"], parts["scale"], masks, quantize)
-
-
-def _torch_file(path: Path) -> dict[str, np.ndarray]:
-    read_bytes(path, "checkpoint", MAX_FILE_BYTES)  # exists, is a file, within the budget
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # what a damaged or hostile file makes the reader raise is not documented
-        raise FileError(f"checkpoint {str(path)!r} must hold tensors only; save it with "
-                        f"torch.save(net.state_dict(), path)") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(value, torch.Tensor)
-                                                for name, value in content.items()):
-        raise FileError(f"checkpoint {str(path)!r} must hold a state_dict")
-    try:
-        return {name: tensor.detach().numpy() for name, tensor in content.items()}
-    except TypeError as error:  # bfloat16, sparse, quantized
-        raise FileError(f"checkpoint {str(path)!r} must hold dense tensors that numpy knows: {error}") from None
-
-
-def load_parameters(module: nn.Module, arrays: Arrays) -> None:
-    """Put parameters into a network.
-
-    Raises
-    ------
-    NetworkError
-        One is missing, unknown, of another shape or not finite; named by its layer.
-    """
-    own, problems = module.state_dict(), []
-    for name in [*own, *(name for name in arrays if name not in own)]:
-        layer, _, what = name.rpartition(".")
-        where = f"layer {layer!r} ({type(module.get_submodule(layer)).__name__})" if name in own else f"layer {layer!r}"
-        if name not in arrays:
-            # What snntorch keeps besides parameters may be absent; the module has it from its constructor.
-            if what not in ("graded_spikes_factor", "reset_mechanism_val"):
-                problems.append(f"{where}: {what} must be in the checkpoint, and is not")
-        elif name not in own:
-            problems.append(f"{where}: the checkpoint has its {what}, the network has not")
-        elif tuple(arrays[name].shape) != tuple(own[name].shape):
-            problems.append(f"{where}: {what} must have shape {tuple(own[name].shape)}, "
-                            f"not {tuple(arrays[name].shape)} as in the checkpoint")
-        elif not np.isfinite(arrays[name]).all():
-            bad = arrays[name][~np.isfinite(arrays[name])].flat[0]
-            problems.append(f"{where}: {what} must be finite, not {bad} as in the checkpoint")
-    raise_problems(problems)
-    try:
-        module.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in own if name in arrays}, strict=False)
-    except RuntimeError as error:
-        raise NetworkError(f"the checkpoint does not fit the network: {error}") from None

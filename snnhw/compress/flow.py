@@ -6,7 +6,6 @@ A model folder holds ``model.py`` with a class or function ``Net`` that takes no
 and once it is trained ``checkpoint.safetensors``.
 """
 
-import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from snnhw.compress.train import Progress, classify, reproducible, train_stage
 from snnhw.errors import FileError, NetworkError, UsageError
 from snnhw.files import write_tensors
 from snnhw.frontend import Network, read_network
+from snnhw.frontend.folder import load_model
 from snnhw.ir import Graph, save_graph
 
 __all__ = ["load_model", "lower_model", "model_folder", "train_model"]
@@ -48,26 +48,6 @@ def model_folder(name: str | Path) -> Path:
         if not (path / part).is_file():
             raise FileError(f"model folder {str(name)!r} must hold {part}")
     return path
-
-
-def load_model(folder: Path) -> nn.Module:
-    """Run ``model.py`` of a model folder, which is the user's own code, and return ``Net()``."""
-    path = folder / "model.py"
-    spec = importlib.util.spec_from_file_location(f"snnhw_model_{folder.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        net = module.Net()
-    except AttributeError as error:
-        raise UsageError(f"{str(path)!r} must define Net, and fails with: {error}") from None
-    except (ImportError, SyntaxError, TypeError, ValueError, RuntimeError, NameError) as error:
-        raise UsageError(f"{str(path)!r} must define Net() without arguments, and fails with "
-                         f"{type(error).__name__}: {error}") from None
-    if not isinstance(net, nn.Module):
-        raise UsageError(f"{str(path)!r}: Net() must return a torch.nn.Module, not {type(net).__name__}")
-    return net
 
 
 def _load_data(recipe: Recipe, folder: Path) -> Dataset:

@@ -7,15 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snnhw.frontend.files import read_file
+    from snnhw.frontend.folder import read_folder
+    from snnhw.frontend.lava import read_lava
     from snnhw.frontend.module import read_module
     from snnhw.frontend.network import Behaviour, Layer, Network
+    from snnhw.frontend.nir_choices import NirChoices
+    from snnhw.frontend.nir_file import read_nir
+    from snnhw.frontend.nir_write import write_nir
     from snnhw.frontend.probe import probe_neuron
     from snnhw.frontend.read import read_network
 
-__all__ = ["Behaviour", "Layer", "Network", "probe_neuron", "read_module", "read_network"]
+__all__ = ["Behaviour", "Layer", "Network", "NirChoices", "probe_neuron", "read_file", "read_folder", "read_lava",
+           "read_module", "read_network", "read_nir", "write_nir"]
 
 _HOMES = {"Behaviour": "network", "Layer": "network", "Network": "network", "probe_neuron": "probe",
-          "read_module": "module", "read_network": "read"}
+          "read_folder": "folder", "read_module": "module", "read_network": "read",
+          "read_file": "files", "read_lava": "lava", "NirChoices": "nir_choices", "read_nir": "nir_file",
+          "write_nir": "nir_write"}
 
 
 def __getattr__(name: str) -> object:

@@ -72,6 +72,10 @@ def read_lava(path: Path | str, *, timesteps: int = 1, compare: Literal[">", ">=
         kind = _text(layers[str(index)], "type")
         where = f"layer '{index}' ({kind})"
         try:
+            if kind not in ("dense", "conv", "flatten", "input"):
+                raise _Problem("its type must be dense, conv, flatten or input")
+            if isinstance(layers[str(index)].get("weight"), dict):
+                raise _Problem("weights must be real, not complex")
             if kind == "input":
                 if nodes or "neuron" in layers[str(index)]:
                     raise _Problem("must be first and without neurons")
@@ -104,10 +108,6 @@ def read_lava(path: Path | str, *, timesteps: int = 1, compare: Literal[">", ">=
 def _layer(layer: Tree, kind: str, name: str, source: str, shape: Shape, compare: str) -> list[Node]:
     if kind == "flatten":
         return [Flatten(f"{name}.flatten", (source,))]
-    if kind not in ("dense", "conv"):
-        raise _Problem("its type must be dense, conv, flatten or input")
-    if isinstance(layer.get("weight"), dict):
-        raise _Problem("weights must be real, not complex")
     weight = _whole(layer, "weight")
     if "delay" in layer and _whole(layer, "delay").any():
         raise _Problem("delays of its axons must be 0")

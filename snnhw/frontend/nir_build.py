@@ -97,19 +97,16 @@ class _Builder:
 
     def _drop_no_delays(self) -> None:
         """Check every delay of the file, and join what stands around a delay of no timesteps."""
+        nothing = set()
         for item in [item for item in self.graph.items.values() if item.kind == "Delay"]:
             try:
                 steps = self._delay_steps(item)
             except _Problem as problem:
                 raise NetworkError(f"{item.where}: {problem}") from None
             if steps == 0:
-                before = [source for source, target in self.graph.edges if target == item.name]
-                after = [target for source, target in self.graph.edges if source == item.name]
-                kept = [edge for edge in self.graph.edges if item.name not in edge]
-                self.graph.edges = kept + [(source, target) for source in before for target in after
-                                           if (source, target) not in kept]
-                del self.graph.items[item.name]
+                nothing.add(item.name)
                 self.notes[f"layer {item.name!r}"] = "left out, it delays by nothing"
+        self.graph.splice(nothing)
 
     def _delay_steps(self, item: Item) -> int:
         delay = _real(item, "delay")

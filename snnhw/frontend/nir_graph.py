@@ -52,6 +52,28 @@ class NirGraph:
             found[source].append(target)
         return found
 
+    def splice(self, names: set[str]) -> None:
+        """Take nodes out that only pass on what they read."""
+        sources = self.sources()
+        found: dict[tuple[str, str], None] = {}
+        for first, target in self.edges:
+            if target in names:
+                continue
+            todo, seen = [first], {first}
+            while todo:
+                source = todo.pop()
+                if source not in names:
+                    if (source, target) in found:
+                        raise NetworkError(f"edge {source!r} → {target!r} must be there once, not twice")
+                    found[source, target] = None
+                    continue
+                new = [name for name in sources[source] if name not in seen]
+                seen.update(new)
+                todo += reversed(new)
+        self.edges = list(found)
+        for name in names:
+            del self.items[name]
+
 
 def collect(root: Tree) -> NirGraph:
     """Return the nodes and edges of a NIRGraph; raise ValueError when it is malformed, NetworkError when it makes no sense."""
@@ -61,6 +83,7 @@ def collect(root: Tree) -> NirGraph:
         if len(names) != 1:
             raise NetworkError(f"the network must have exactly one {what}, not {len(names)}")
     (first,), (last,) = entry, leave
+    graph.splice({name for name, item in graph.items.items() if item.kind in ("Input", "Output")} - {first, last})
     sources = graph.sources()
     problems = []
     if sources[first]:
@@ -193,7 +216,7 @@ def cut_cycles(graph: NirGraph) -> list[str]:
     """
     done: list[str] = []
     delays: dict[str, str] = {}
-    while looping := order(graph)[1]:
+    while order(graph)[1]:
         sources, targets = graph.sources(), graph.targets()
         first = [name for name, item in graph.items.items() if item.kind == "Input"]
         trees, closing = _search(graph, first + list(graph.items), targets)
@@ -212,7 +235,7 @@ def cut_cycles(graph: NirGraph) -> list[str]:
             back += [item for item in further if item not in seen]
             seen.update(further)
         if not cut:
-            raise NetworkError(f"{graph.items[looping[0]].where}: a cycle of layers must go through spiking neurons, "
+            raise NetworkError(f"{graph.items[closing[0][1]].where}: a cycle of layers must go through spiking neurons, "
                                f"and this one does not")
         kept = []
         for source, target in graph.edges:

@@ -169,6 +169,8 @@ class _Recorder(Provenance):
         self.known = self.seen.expressions
         self.names = {id(child): name for name, child in module.named_modules()}
         self.kept: dict[str, dict[str, Block]] = {}
+        self.factors: dict[Block, float] = {}  # of products with one positive constant
+        self.across: set[Block] = set()        # sums and maxima that do not keep one value for each neuron
         self.elements = 0
 
     def is_leaf(self, module: nn.Module) -> bool:
@@ -313,7 +315,33 @@ class _Recorder(Provenance):
             elif plain in POOLS and args:
                 items = self.pooled(plain, args, kwargs, made[0])
         for tensor in made:
-            self.give("refused" if plain in POOLS and items is None else "derived", f"function {plain!r}", tensor, items, parents)
+            block = self.give("refused" if plain in POOLS and items is None else "derived", f"function {plain!r}", tensor, items,
+                              parents)
+            if plain in PRODUCTS and (factor := self.positive(plain, args)):
+                self.factors[block] = factor
+            if plain in COLLECTING and not self.keeps_neurons(plain, args, kwargs, followed[0]):
+                self.across.add(block)
+
+    def positive(self, plain: str, args: Any) -> float:
+        """Return the one positive constant of a product, 0 if it is something else."""
+        others = [value for value in args[:2] if not isinstance(value, torch.Tensor) or self.numbers(value) is None]
+        if len(others) != 1 or ("div" in plain and others[0] is args[0]):
+            return 0.0
+        value = others[0]
+        if isinstance(value, torch.Tensor) and value.numel() != 1:
+            return 0.0
+        factor = float(value)
+        return max(1 / factor if "div" in plain and factor else factor, 0.0)
+
+    def keeps_neurons(self, plain: str, args: Any, kwargs: Any, tensor: torch.Tensor) -> bool:
+        """Tell whether a sum or a maximum goes over time, and a decision over neurons."""
+        axes = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
+        if isinstance(axes, torch.Tensor):
+            return True  # the larger one of two tensors
+        if axes is None:
+            return False
+        last = {axis % tensor.ndim for axis in ([axes] if isinstance(axes, int) else axes)}
+        return (tensor.ndim - 1 in last) == (plain == "argmax")
 
     def spread(self, tensor: torch.Tensor, result: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return numbers and values of an operand, repeated to the shape of the result."""
@@ -645,6 +673,7 @@ class _Recorder(Provenance):
 
     def returned(self, blocks: tuple[Block, ...]) -> None:
         waiting, done = list(blocks), set()
+        factors: set[float] = set()
         while waiting:
             block = waiting.pop()
             if block in done:
@@ -658,14 +687,25 @@ class _Recorder(Provenance):
                 continue
             elif block.kind == "derived":
                 plain = block.maker.removeprefix("function ").strip("'")
-                if block.items is None and plain not in COLLECTING and plain not in SUMS and plain not in PRODUCTS:
+                if not self.collects(block, plain):
                     self.seen.refuse(f"the network's output passes through {self.through(block)}, which has no hardware; "
                                      f"return the spikes of the last layer, stacked or summed over time")
+                if plain == "add":
+                    factors |= {self.factors.get(parent, 1.0) for parent in block.parents if not parent.maker.endswith("'add'")}
                 self.seen.collected.add(plain)
                 waiting += block.parents
             else:
                 self.seen.refuse(f"the network's output must be spikes or membranes of neurons, not {self.label(block)}; "
                                  f"put snn.Leaky behind it, with beta=1 and reset_mechanism='none' to sum it over time")
+        if len(factors) > 1:
+            self.seen.refuse("the network's output must be the sum of all timesteps alike, and weighs them differently; sum the "
+                             "spikes of the last layer over time, or use another neuron")
+
+    def collects(self, block: Block, plain: str) -> bool:
+        """Tell whether a function keeps the decision: it picks, sums or takes the maximum over time, or scales."""
+        if plain in PRODUCTS:
+            return block in self.factors
+        return plain in ("add", "cumsum") or (plain in COLLECTING and block not in self.across)
 
 
 def _hooked(recorder: _Recorder, module: nn.Module) -> Iterator[Any]:

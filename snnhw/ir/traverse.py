@@ -16,7 +16,7 @@ from snnhw.ir.windows import sum_windows
 
 __all__ = ["Population", "blocks", "conclude", "decide", "route", "traverse", "weigh"]
 
-BUDGET = 1 << 21  # largest number of elements of one layer that are held as currents
+BUDGET = 1 << 18  # largest number of elements of one layer that are held as currents
 
 
 class Population(Protocol):

@@ -174,7 +174,6 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     inputs = [source != 0, *(np.asarray(trains[layer.name]) != 0 for layer in plan.layers)]
     events = [train.sum(axis=2, dtype=np.int64) for train in inputs[:-1]]
     firsts = [np.where(train.any(axis=2), train.argmax(axis=2), train.shape[2]) for train in inputs[1:]]
-    firsts = [first * (layer.spec.output != "state") for first, layer in zip(firsts, plan.layers, strict=True)]
     always = np.zeros(samples, np.int64)
     moment = always
     for t in range(timesteps):

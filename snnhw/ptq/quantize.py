@@ -75,6 +75,8 @@ def quantize(network: Network, calibration_spikes: np.ndarray, options: Options 
         except ValueError as error:
             problems.append(f"layer {node.name!r} (Neuron): {error}")
             continue
+        if len(row["units"]) > 1:  # one for each channel
+            row["units"] = np.reshape(row["units"], (network.shapes[node.name][0], -1))[:, 0].tolist()
         made[node.name] = ir.Neuron(node.name, next(other.inputs for other in nodes if other.name == node.name), spec)
         neuron_rows.append({"name": node.name, "neurons": math.prod(network.shapes[node.name])} | row)
     raise_problems(problems)
@@ -244,6 +246,7 @@ def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, o
     words = [math.floor(observed[0] / float(unit.min())), math.ceil(observed[1] / float(unit.min()))]
     row = {
         "behaviour": behaviour.kind, "state_bits": bits, "frac": frac, "unit": [float(unit.min()), float(unit.max())],
+        "units": unit.reshape(-1).tolist(),
         "threshold": [int(np.min(threshold)), int(np.max(threshold))], "bias": bool(np.any(spec.bias)),
         "decay": str(decay), "beta": _span(behaviour.beta), "beta_realised": _span(_factor(decay)),
         "observed": list(observed), "observed_words": words, "observed_bits": signed_bits(*words),

@@ -89,7 +89,7 @@ def _decay(rng: np.random.Generator, neurons: int, bits: int, per_neuron: float)
         return Decay("shift", int(rng.integers(1, min(bits + 1, 32) + 1)))
     shift = int(rng.integers(1, MAX_FACTOR_SHIFT + 1))
     low, high = [(0, 1), (0, 1 << shift), (1 << (shift - 1), 1 << shift)][int(rng.choice(3, p=[0.1, 0.2, 0.7]))]
-    return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron))
+    return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron), "zero" if rng.integers(2) else "floor")
 
 
 def neuron_fields(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
@@ -133,6 +133,7 @@ def neuron_fields(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any
         "bias": _pick(rng, neurons, -scale, scale, per_neuron) if rng.random() < 0.4 else 0,
         "start": int(rng.integers(lowest, highest + 1)) if rng.random() < 0.2 else 0,
         "clear": "never" if rng.random() < 0.2 else "sample",
+        "synapse": _decay(rng, neurons, bits, per_neuron) if rng.random() < 0.3 else None,
     }
 
 

@@ -30,8 +30,7 @@ def layer(weight: list[list[int]], spec: NeuronSpec | None = None, *, lanes: int
     graph = Graph("net", (Input("in", (), (len(weight[0]),)), linear, plain, Readout("out", ("lif",))), 4)
     # A core has every kind of neuron, also those that a whole network ends with; ranges are those of any sample length.
     ranges = state_ranges(current_range(linear), neuron, 1000)
-    return replace(make_plan(graph, lanes={"lif": lanes}).layers[0], neuron=neuron, current=ranges.current, update=ranges.update,
-                   state=ranges.state, synapse_update=ranges.synapse_update, synapse=ranges.synapse)
+    return replace(make_plan(graph, lanes={"lif": lanes}).layers[0], neuron=neuron, ranges=ranges)
 
 
 def arithmetics() -> dict[str, NeuronSpec]:

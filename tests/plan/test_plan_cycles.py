@@ -88,6 +88,17 @@ def test_samples_do_not_disturb_each_other():
     assert predict_cycles(plan, batch).tolist() == alone
 
 
+def test_an_event_is_one_whatever_it_carries():
+    plan = chain([8, 5, 4], [2, 1], timesteps=4)
+    rng = np.random.default_rng(0)
+    counts = {name: rng.integers(0, 4, (6, 4, size)) for name, size in (("in", 8), ("layer0", 5), ("layer1", 4))}
+    spikes = {name: train > 0 for name, train in counts.items()}
+    assert predict_cycles(plan, counts).tolist() == predict_cycles(plan, spikes).tolist()
+    for carried, alone in zip(count_accesses(plan, counts), count_accesses(plan, spikes), strict=True):
+        assert carried.keys() == alone.keys()
+        assert all(carried[name].tolist() == alone[name].tolist() for name in alone)
+
+
 def test_accesses_are_counted_for_each_memory():
     plan = chain([7, 5], [2], timesteps=3)
     counts, = count_accesses(plan, trains(plan, [3, 0, 1], [0, 0, 0]))

@@ -39,8 +39,7 @@ def layer_of(spec: NeuronSpec, neurons: int, lowest: int, highest: int, timestep
     layer, = make_plan(graph).layers
     neuron = Neuron("lif", ("fc",), spec)
     ranges = state_ranges((np.full(neurons, min(lowest, 0)), np.full(neurons, max(highest, 0))), neuron, timesteps)
-    return replace(layer, neuron=neuron, current=ranges.current, update=ranges.update, state=ranges.state,
-                   synapse_update=ranges.synapse_update, synapse=ranges.synapse)
+    return replace(layer, neuron=neuron, ranges=ranges)
 
 
 def expect(layer: LayerPlan, sums: np.ndarray) -> Updates:

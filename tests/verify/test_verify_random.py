@@ -39,6 +39,9 @@ def test_the_small_networks_have_every_feature():
         seen |= {"saturated timestep"} if case.spikes.all(axis=2).any() else set()
         for layer in case.plan.layers:
             spec = layer.spec
+            if spec.synapse is not None:
+                seen |= {f"synapse {spec.synapse.kind}", f"synapse rounds {spec.synapse.rounding}"}
+            seen |= {f"rounds {spec.decay.rounding}"}
             seen |= {spec.decay.kind, f"{spec.reset} {spec.reset_time}", spec.input_on_reset, spec.overflow, spec.clear,
                      f"{layer.weight_bits} bits", *(f"{name} per neuron" for name in spec.per_neuron)}
             seen |= {name for name, present in (
@@ -47,7 +50,8 @@ def test_the_small_networks_have_every_feature():
                 ("loaded", layer.weights_loaded)) if present}
     resets = {f"{reset} {time}" for reset in ("none", "zero", "value", "subtract") for time in ("immediate", "next")}
     assert seen >= resets | {"one", "shift", "mul", "keep", "drop", "exact", "saturate", "sample", "never", "1 bits", "16 bits"}
-    assert seen >= {f"{name} per neuron" for name in ("threshold", "reset_amount", "bias", "factor")}
+    assert seen >= {f"{name} per neuron" for name in ("threshold", "reset_amount", "bias", "factor", "synapse_factor")}
+    assert seen >= {"rounds floor", "rounds zero", "synapse one", "synapse shift", "synapse mul", "synapse rounds zero"}
     assert seen >= {"silent timestep", "saturated timestep", "fractional", "bias", "start", "one input", "one neuron",
                     "uneven lanes", "one lane", "loaded"}
 
