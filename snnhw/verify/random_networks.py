@@ -15,7 +15,7 @@ from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 
-__all__ = ["RandomCase", "random_case"]
+__all__ = ["RandomCase", "neuron_fields", "random_case"]
 
 MAX_FACTOR_SHIFT = 16
 MAX_LANES = 256
@@ -92,7 +92,7 @@ def _decay(rng: np.random.Generator, neurons: int, bits: int, per_neuron: float)
     return Decay("mul", shift, _pick(rng, neurons, low, high, per_neuron), "zero" if rng.integers(2) else "floor")
 
 
-def _spec(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
+def neuron_fields(rng: np.random.Generator, weight: np.ndarray) -> dict[str, Any]:
     """Return the fields of a neuron whose threshold lies where the drive by `weight` can reach it, most of the time."""
     neurons, inputs = weight.shape
     spread = max(1.0, float(np.sqrt(inputs * (weight.astype(float) ** 2).mean())))
@@ -171,7 +171,7 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
     for inputs, outputs in pairwise(sizes):
         bits = int(rng.choice([1, 2, 3, 4, 5, 8, 11, 16]))
         weight = _weights(rng, outputs, inputs, bits)
-        parts.append((weight, bits, _spec(rng, weight)))
+        parts.append((weight, bits, neuron_fields(rng, weight)))
     lanes = {f"lif{index}": _lanes(rng, size) for index, size in enumerate(sizes[1:])}
     load_weights = bool(rng.random() < 0.2)
     spikes = _drive(rng, samples, timesteps, sizes[0])
