@@ -25,8 +25,8 @@ class FloatTrace:
         neurons that hand on their state.
     membranes : mapping of str to float array, (samples, timesteps, neurons)
         Stored state after each timestep, for each layer of neurons. When not kept, only those that neurons hand on.
-    ranges : mapping of str to (float, float)
-        Smallest and largest state of each layer of neurons, before and after resets and of its synapse too.
+    ranges : mapping of str to two float arrays, (neurons,)
+        Smallest and largest state of each neuron in all samples, before and after resets and of its synapse too, by layer.
     output : str
         Name of the layer that the readout reads.
     decisions : int64 array, (samples,)
@@ -35,7 +35,7 @@ class FloatTrace:
 
     spikes: Mapping[str, np.ndarray]
     membranes: Mapping[str, np.ndarray]
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, tuple[np.ndarray, np.ndarray]]
     output: str
     decisions: np.ndarray
 
@@ -90,14 +90,14 @@ class _Layer:
         self._alpha = None if behaviour.alpha is None else np.asarray(behaviour.alpha).astype(kind)
         self._target = self._amount if behaviour.reset == "value" else np.zeros((), kind)
         self.membranes = np.zeros(shape, kind) if keep or behaviour.output == "state" else None
-        self.lowest = self.highest = float(behaviour.start)
+        self.lowest = self.highest = np.full(shape[2], float(behaviour.start))
 
     def begin(self, samples: int) -> None:
         self._membrane = np.full((samples, self._neurons), self._behaviour.start, self._kind)
         self._synapse = np.zeros((samples, self._neurons), self._kind)
 
     def _see(self, state: np.ndarray) -> np.ndarray:
-        self.lowest, self.highest = min(self.lowest, float(state.min())), max(self.highest, float(state.max()))
+        self.lowest, self.highest = np.minimum(self.lowest, state.min(axis=0)), np.maximum(self.highest, state.max(axis=0))
         return state
 
     def _above(self, state: np.ndarray, extra: int = 0) -> np.ndarray:

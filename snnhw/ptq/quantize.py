@@ -89,15 +89,17 @@ def quantize(network: Network, calibration_spikes: np.ndarray, options: Options 
     return graph, {"layers": rows, "neurons": neuron_rows, "timesteps": graph.timesteps, "calibration_samples": len(spikes)}
 
 
-def _observe(network: Network, spikes: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Return the smallest and the largest state of each layer of neurons."""
-    ranges = {node.name: (float(node.behaviour.start),) * 2 for node in network.neurons}
+def _observe(network: Network, spikes: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the smallest and the largest state of each neuron, by layer."""
+    ranges = {node.name: (np.asarray(float(node.behaviour.start)),) * 2 for node in network.neurons}
     for part in batches(network.shapes, spikes):
         found = run_network(network, spikes[part], keep_membranes=False).ranges
-        ranges = {name: (min(low, found[name][0]), max(high, found[name][1])) for name, (low, high) in ranges.items()}
+        ranges = {name: (np.minimum(low, found[name][0]), np.maximum(high, found[name][1]))
+                  for name, (low, high) in ranges.items()}
     for name, values in ranges.items():
         if not np.isfinite(values).all():
-            raise NetworkError(f"layer {name!r} (Neuron): states must stay finite, and reach {values[0]:g}..{values[1]:g}")
+            raise NetworkError(f"layer {name!r} (Neuron): states must stay finite, and reach "
+                               f"{values[0].min():g}..{values[1].max():g}")
     return ranges
 
 
@@ -212,14 +214,14 @@ def _constants(behaviour: Behaviour, unit: np.ndarray) -> tuple[np.ndarray, np.n
     return threshold, np.maximum(amount, 1) if behaviour.output == "count" else amount
 
 
-def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, observed: tuple[float, float],
+def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, observed: tuple[np.ndarray, np.ndarray],
             options: Options) -> tuple[NeuronSpec, dict[str, Any]]:
     """Return the arithmetic of one layer of neurons, and its row."""
     if behaviour.reset == "subtract" and (np.asarray(behaviour.reset_amount) < 0).any():
         raise ValueError(f"reset amount must not be negative, not {float(np.asarray(behaviour.reset_amount).min()):g}")
     scale = np.asarray(scale, np.float64)
     reads = behaviour.output == "state"
-    reach = max(map(abs, observed))
+    reach = max(float(np.abs(values).max()) for values in observed)
     wide = np.abs(reach if reads else np.asarray(behaviour.threshold)) / scale
     wide = wide[wide > 0] if (wide > 0).any() else np.asarray(max(reach / scale.min(), 1.0))
     frac = min(30, max(0, math.ceil(math.log2(options.steps * (READ_OUT if reads else 1) / float(wide.min())))))
@@ -231,7 +233,7 @@ def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, o
         if frac == 0 or needed <= (options.state_bits or WIDEST):
             break
         frac -= 1
-    constants = _width((0.0, 0.0), unit, threshold, amount, start, behaviour, 1.0)
+    constants = _width((np.zeros(()), np.zeros(())), unit, threshold, amount, start, behaviour, 1.0)
     bits = options.state_bits or min(needed, WIDEST)
     if constants > bits:
         raise ValueError(f"threshold, start and reset need {constants} bits, and the state has {bits}; "
@@ -243,23 +245,24 @@ def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, o
         _common(threshold), decay, behaviour.reset, _common(amount), behaviour.reset_time,
         behaviour.input_on_reset if behaviour.reset in ("zero", "value") and behaviour.reset_time == "next" else "keep",
         "saturate", bits, frac, _common(np.round(bias / unit)), start, "sample", synapse, behaviour.output, behaviour.grades)
-    words = [math.floor(observed[0] / float(unit.min())), math.ceil(observed[1] / float(unit.min()))]
+    words = [math.floor(float((observed[0] / unit).min())), math.ceil(float((observed[1] / unit).max()))]
     row = {
         "behaviour": behaviour.kind, "state_bits": bits, "frac": frac, "unit": [float(unit.min()), float(unit.max())],
         "units": unit.reshape(-1).tolist(),
         "threshold": [int(np.min(threshold)), int(np.max(threshold))], "bias": bool(np.any(spec.bias)),
         "decay": str(decay), "beta": _span(behaviour.beta), "beta_realised": _span(_factor(decay)),
-        "observed": list(observed), "observed_words": words, "observed_bits": signed_bits(*words),
+        "observed": [float(observed[0].min()), float(observed[1].max())], "observed_words": words,
+        "observed_bits": signed_bits(*words),
     }
     if synapse is not None:
         row |= {"synapse": str(synapse), "alpha": _span(behaviour.alpha), "alpha_realised": _span(_factor(synapse))}
     return spec, row
 
 
-def _width(observed: tuple[float, float], unit: np.ndarray, threshold: np.ndarray, amount: np.ndarray, start: int,
+def _width(observed: tuple[np.ndarray, np.ndarray], unit: np.ndarray, threshold: np.ndarray, amount: np.ndarray, start: int,
            behaviour: Behaviour, margin: float) -> int:
     """Return how many bits of state hold the constants, and what was observed with a margin."""
-    words = [margin * observed[0] / float(unit.min()), margin * observed[1] / float(unit.min()), float(start),
+    words = [margin * float((observed[0] / unit).min()), margin * float((observed[1] / unit).max()), float(start),
              float(np.min(threshold)), float(np.max(threshold))]
     if behaviour.reset == "value":
         words += [float(np.min(amount)), float(np.max(amount))]
