@@ -129,8 +129,14 @@ class Provenance(TorchFunctionMode):
         numbers = self.numbers(tensor)
         if numbers is None:
             return ()
-        found = sorted({bisect.bisect_right(self._starts, number) - 1 for number in numbers.unique().tolist() if number >= 0})
-        return tuple(self.blocks[index] for index in found)
+        known = numbers[numbers >= 0]
+        if not known.numel():
+            return ()
+        first, last = (bisect.bisect_right(self._starts, int(number)) - 1 for number in (known.min(), known.max()))
+        if first == last:
+            return (self.blocks[first],)
+        found = torch.bucketize(known, torch.tensor(self._starts[first + 1:last + 1]), right=True).unique().tolist()
+        return tuple(self.blocks[first + index] for index in found)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -154,7 +160,7 @@ class Provenance(TorchFunctionMode):
         elif (len(made) == 1 and name in SAME_VALUES and made[0].shape == followed[0].shape
                 and torch.equal(made[0].detach().double(), followed[0].detach().double())):
             self._known[id(made[0])] = made[0], self._known[id(followed[0])][1]
-        elif name not in CONSTANT:
+        elif made and name not in CONSTANT:
             self.made(name, args, kwargs, followed, made)
         return result
 
