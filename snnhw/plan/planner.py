@@ -73,16 +73,28 @@ class _Wiring:
                     self._reach(source, seen)
         return seen
 
+    def _leading(self) -> set[str]:
+        """Return the nodes on which the readout depends, itself included."""
+        found: set[str] = set()
+        pending = [self.graph.nodes[-1].name]
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending += self.graph[name].inputs
+        return found
+
     def problems(self) -> list[str]:
         """Return what has no hardware, one sentence each."""
         problems = []
         if self.output not in self.edges:
             problems.append(f"layer {self.graph.nodes[-1].name!r} (Readout): input must be neurons or a MaxPool of this timestep, "
                             f"not {self.output!r}")
-        used = {source for sources in self.edges.values() for source, _ in sources} | {self.output}
-        for node in self.cores:
-            if node.name not in used:
+        leading = self._leading()
+        for node in self.graph.nodes:
+            if node.name not in leading:
                 problems.append(f"layer {node.name!r} ({node.title}): must lead to the readout")
+        for node in self.cores:
             if all(delayed for _, delayed in self.edges[node.name]):
                 problems.append(f"layer {node.name!r} ({node.title}): must have an input of the same timestep, not delayed ones alone")
         return problems

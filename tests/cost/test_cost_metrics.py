@@ -19,7 +19,7 @@ def test_layer_by_counting():
         for sample in train
         for step in sample
         for source in np.flatnonzero(step)
-        for weight in layer.linear.weight[:, source]
+        for weight in layer.synapses.weight[:, source]
         if weight
     )
     metrics = layer_metrics(layer, train, fired)
@@ -29,7 +29,7 @@ def test_layer_by_counting():
     assert metrics["membrane_updates"] == 20 * 6
     assert metrics["spikes"] == fired.sum() / 3
     assert metrics["activation_sparsity"] == pytest.approx(1 - fired.mean())
-    assert metrics["connection_sparsity"] == pytest.approx((layer.linear.weight == 0).mean())
+    assert metrics["connection_sparsity"] == pytest.approx((layer.synapses.weight == 0).mean())
     assert metrics["footprint_bytes"] == sum(memory.depth * memory.width for memory in layer.memories) / 8
 
 
@@ -54,7 +54,7 @@ def test_metrics_agree_with_the_reference_counts(seed):
 
 def test_network_sparsity_is_over_all_synapses():
     plan, trains, _ = example()
-    weights = np.concatenate([layer.linear.weight.ravel() for layer in plan.layers])
+    weights = np.concatenate([layer.synapses.weight.ravel() for layer in plan.layers])
     fired = np.concatenate([trains["hidden"].ravel(), trains["last"].ravel()])
     metrics = network_metrics(plan, trains)
     assert metrics["connection_sparsity"] == pytest.approx((weights == 0).mean())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from network_strategies import graphs
 
 from snnhw.errors import NetworkError, UsageError
-from snnhw.ir import Decay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.ir import Decay, Delay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import DEFAULT_LANES, Memory, format_plan, make_plan, plan_rows
 
 
@@ -70,12 +70,15 @@ def test_every_weight_lies_where_the_layout_says(data):
     inputs, outputs = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))
     count = data.draw(st.integers(1, outputs))
     layer = make_plan(chain(inputs, outputs, seed=data.draw(st.integers(0, 9))), lanes={"lif1": count}).layers[0]
-    words = layer.weight_words
-    assert words.shape == (layer.tiles * inputs, count)
-    weight = layer.linear.weight
-    for tile, source, lane in itertools.product(range(layer.tiles), range(inputs), range(count)):
-        neuron = tile * count + lane
-        assert words[tile * inputs + source, lane] == (weight[neuron, source] if neuron < outputs else 0)
+    words, bits = layer.weight_words, layer.weight_bits
+    assert len(words) == layer.tiles * inputs
+    weight = layer.synapses.weight
+    for tile, source in itertools.product(range(layer.tiles), range(inputs)):
+        word = words[tile * inputs + source]
+        assert 0 <= word < 1 << count * bits
+        for lane in range(count):
+            neuron, field = tile * count + lane, word >> lane * bits & (1 << bits) - 1
+            assert field == (weight[neuron, source] if neuron < outputs else 0) % (1 << bits)
 
 
 def test_memory_map():
@@ -117,19 +120,25 @@ def graph_of(*nodes):
 
 @pytest.mark.parametrize(("nodes", "problems"), [
     ((Linear("fc2", ("in",), [[1, 1]], 4), Neuron("lif2", ("fc2",)), Readout("out", ("lif2",))),
-     ["layer 'fc2' (Linear, 2 → 1): input must be 'lif1', the layer before it, not 'in'; only chains are planned"]),
+     ["layer 'fc1' (Linear, 2 → 2): must lead to the readout", "layer 'lif1' (Neuron): must lead to the readout"]),
     ((Neuron("lif2", ("fc1",)), Readout("out", ("lif2",))),
-     ["layer 'fc1' (Linear, 2 → 2): input must be 'lif1', the layer before it, not 'in'; only chains are planned"]),
+     ["layer 'lif1' (Neuron): must lead to the readout"]),
     ((Linear("spare", ("lif1",), [[1, 1]], 4), Readout("out", ("lif1",))),
-     ["layer 'spare' (Linear, 2 → 1): must drive a layer of neurons"]),
+     ["layer 'spare' (Linear, 2 → 1): must lead to the readout"]),
     ((Readout("early", ("in",)), Readout("out", ("lif1",))),
-     ["layer 'early' (Readout): input must be the last layer 'lif1', not 'in'"]),
+     ["layer 'early' (Readout, spike count): must lead to the readout"]),
     ((Linear("fc2", ("lif1",), [[1, 1]], 4), Neuron("lif2", ("fc2",)), Readout("out", ("lif1",))),
-     ["layer 'out' (Readout): input must be the last layer 'lif2', not 'lif1'"]),
+     ["layer 'fc2' (Linear, 2 → 1): must lead to the readout", "layer 'lif2' (Neuron): must lead to the readout"]),
     ((Linear("fc2", ("lif1",), [[1, 1]], 4), Neuron("lif2", ("fc2",), NeuronSpec(0, reset="none", output="state")),
       Readout("out", ("lif1",))),
-     ["layer 'lif2' (Neuron): output must be spike, not state",
-      "layer 'out' (Readout): input must be the last layer 'lif2', not 'lif1'"]),
+     ["layer 'fc2' (Linear, 2 → 1): must lead to the readout", "layer 'lif2' (Neuron): must lead to the readout"]),
+    ((Delay("delay", ("alone",), (1,)), Linear("echo", ("delay",), [[1]], 4), Neuron("alone", ("echo",)),
+      Readout("out", ("lif1",))),
+     ["layer 'delay' (Delay): must lead to the readout", "layer 'echo' (Linear, 1 → 1): must lead to the readout",
+      "layer 'alone' (Neuron): must lead to the readout",
+      "layer 'alone' (Neuron): must have an input of the same timestep, not delayed ones alone"]),
+    ((Delay("late", ("lif1",), (2,)), Readout("out", ("late",))),
+     ["layer 'out' (Readout): input must be neurons or a MaxPool of this timestep, not 'late'"]),
 ])
 def test_refuses_what_has_no_hardware(nodes, problems):
     with pytest.raises(NetworkError) as caught:
@@ -149,8 +158,8 @@ def test_text_is_golden():
     assert json.loads(json.dumps(rows)) == rows
     assert [row["layer"] for row in rows] == ["a 'quoted' name", "lif2"]
     assert rows[1] == {
-        "layer": "lif2", "inputs": 2, "neurons": 1, "lanes": 1, "tiles": 1, "format": "dense", "weight_bits": 2,
-        "current": "-1..1",
+        "layer": "lif2", "inputs": 2, "neurons": 1, "lanes": 1, "tiles": 1, "format": "dense", "sources": ["a 'quoted' name"],
+        "weight_bits": 2, "current": "-1..1",
         "current_bits": 2, "update_bits": 6, "state": "-25..1", "state_bits": 6,
         "memories": {"weights": {"depth": 2, "width": 2, "content": "rom"}, "events": {"depth": 4, "width": 1, "content": "ram"},
                      "membranes": {"depth": 1, "width": 6, "content": "ram"}}}

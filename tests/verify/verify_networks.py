@@ -35,6 +35,23 @@ def spikes_for(plan: Plan, samples: int = 5, seed: int = 0) -> np.ndarray:
     return rng.random((samples, TIMESTEPS, plan.inputs)) < rates
 
 
+def graded_plan(lowest: int, highest: int) -> Plan:
+    """Return the plan of a network of 6 inputs, each event with a value."""
+    weight = np.random.default_rng(1).integers(-4, 8, (3, 6))
+    nodes = (Input("pixels", (), (6,), lowest=lowest, highest=highest), Linear("sum", ("pixels",), weight, 4),
+             Neuron("fires", ("sum",), NeuronSpec(5, Decay("shift", 1), "subtract", 5, bits=10)), Readout("classes", ("fires",)))
+    return make_plan(Graph("graded", nodes, 4), lanes=2)
+
+
+def state_plan() -> Plan:
+    """Return the plan of a network of 6 graded inputs whose 4 neurons hand on their state."""
+    weight = np.random.default_rng(2).integers(-4, 8, (4, 6))
+    nodes = (Input("pixels", (), (6,), lowest=-3, highest=7), Linear("sum", ("pixels",), weight, 4),
+             Neuron("leaky", ("sum",), NeuronSpec(0, Decay("shift", 2), "none", bits=9, output="state")),
+             Readout("classes", ("leaky",), "membrane", "max"))
+    return make_plan(Graph("states", nodes, 4), lanes=2)
+
+
 def _rebuild(plan: Plan, name: str, change) -> Plan:
     """Plan the graph again with one node changed; lanes stay."""
     graph = replace(plan.graph, nodes=tuple(change(node) if node.name == name else node for node in plan.graph.nodes))
@@ -47,7 +64,7 @@ def flip_weight(plan: Plan, layer: int, neuron: int, source: int) -> Plan:
         weight = node.weight.copy()
         weight[neuron, source] ^= 1
         return replace(node, weight=weight)
-    return _rebuild(plan, plan.layers[layer].linear.name, change)
+    return _rebuild(plan, plan.layers[layer].sums[0], change)
 
 
 def with_spec(plan: Plan, layer: int, **fields) -> Plan:
