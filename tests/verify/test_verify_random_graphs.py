@@ -1,0 +1,54 @@
+"""Random graphs with every kind of node through reference and hardware: no word and no access differs."""
+
+import pytest
+
+from snnhw.ir import Delay, Neuron
+from snnhw.verify import check_disturbed, check_undisturbed, compile_batch
+from snnhw.verify.random_graphs import random_graph_case
+
+BATCH, BATCHES = 8, 6
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_graphs_are_equal(batch):
+    cases = [random_graph_case(seed) for seed in range(batch * BATCH, (batch + 1) * BATCH)]
+    for case, simulator in zip(cases, compile_batch([case.plan for case in cases]), strict=True):
+        alone = check_undisturbed(simulator, case.spikes)
+        assert alone.problem is None, f"{case}\n{alone.problem}"
+        assert alone.comparison.cycle_counts == (len(case.spikes) if case.plan.predictable else 0)
+        assert alone.access_counts >= 7 * len(case.spikes) * len(case.plan.layers)
+        disturbed = check_disturbed(simulator, case.spikes, case.seed)
+        assert disturbed.problem is None, f"{case}\n{disturbed.problem}"
+
+
+def test_the_graphs_have_everything():
+    seen = set()
+    for seed in range(BATCH * BATCHES):
+        case = random_graph_case(seed)
+        graph = case.plan.graph
+        seen |= {type(node).__name__ for node in graph.nodes} | {f"{len(graph.input.shape)} dimensions"}
+        seen.add(f"readout {graph.nodes[-1].kind}")
+        seen |= {"several inputs" for node in graph.nodes if len(node.inputs) > 1}
+        for layer in case.plan.layers:
+            seen |= {f"output {layer.spec.output}", "lists" if layer.scattered else "dense"}
+            seen |= {name for name, present in (
+                ("synapse", layer.spec.synapse is not None), ("graded", layer.input_value_bits), ("loaded", layer.weights_loaded),
+                ("several sources", len(layer.sources) > 1), ("queue", any(source.queue for source in layer.sources)),
+                ("itself", any(source.core == layer.index for source in layer.sources)),
+                ("delayed without queue", any(source.delayed and not source.queue for source in layer.sources)),
+                ("delayed forward", any(source.delayed and source.core != layer.index for source in layer.sources)),
+                ("room beyond the border", layer.scattered and layer.synapses.grid.words > layer.synapses.grid.rows
+                 * layer.synapses.grid.columns), ("several tiles", layer.scattered and layer.tiles > 1)) if present}
+    assert seen >= {"Input", "Linear", "Conv", "Scale", "SumPool", "MaxPool", "Flatten", "Delay", "Neuron", "Readout"}
+    assert seen >= {"1 dimensions", "2 dimensions", "3 dimensions", "several inputs", "readout count", "readout first",
+                    "readout membrane", "output spike", "output count", "output state", "lists", "dense", "synapse", "graded",
+                    "loaded", "several sources", "queue", "itself", "delayed without queue", "delayed forward",
+                    "room beyond the border", "several tiles"}
+
+
+def test_a_case_follows_from_its_seed_alone():
+    first, second, other = random_graph_case(3), random_graph_case(3), random_graph_case(4)
+    assert first.plan.graph == second.plan.graph
+    assert (first.spikes == second.spikes).all()
+    assert str(first) == str(second) != str(other)
+    assert any(isinstance(node, Delay | Neuron) for node in first.plan.graph.nodes)
