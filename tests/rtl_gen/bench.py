@@ -7,16 +7,18 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.sim import Simulator
 
 from rtl_gen import Accelerator
-from rtl_gen.accumulator import pack_words
-from rtl_gen.layer import ACCESSES
-from snnhw.plan import Plan
+from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.accesses import access_names
 
 TRACE = ("trace_valid", "trace_neuron", "trace_membrane", "trace_spike")
 
 
 @dataclass
 class Run:
-    """What came out: spikes and membranes as the reference shapes them, cycles and accesses for each sample."""
+    """What came out, as the reference shapes it, cycles and accesses for each sample.
+
+    `spikes` are what left the accelerator: bool, or the int64 values of its events.
+    """
 
     spikes: np.ndarray
     membranes: list[np.ndarray]
@@ -25,9 +27,24 @@ class Run:
     accesses: list[dict[str, np.ndarray]]
 
 
+def beat(plan: Plan, address: int, value: int) -> int:
+    """Return tdata of an event that goes in."""
+    return address | (value & (1 << plan.input_value_bits) - 1) << plan.input_address_bits
+
+
+def signed(word: int, bits: int) -> int:
+    """Return a word in two's complement as a number."""
+    return word - (word >> bits - 1 << bits)
+
+
+def work(layer: LayerPlan) -> int:
+    """Return the most slots that an event takes in a core."""
+    return int(layer.synapses.list_lengths().max()) + 1 if layer.scattered else layer.tiles
+
+
 def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None = None, isolated: bool = True,
              reset_before: bool = False) -> Run:
-    """Run spike trains, bool (samples, timesteps, inputs), through the accelerator.
+    """Run spike trains, bool or int (samples, timesteps, inputs), through the accelerator.
 
     With `rng` the source pauses, the sink stalls and events come in random order. `isolated` waits for a sample's
     last tick before the next sample begins. `reset_before` disturbs the core and resets it first.
@@ -39,11 +56,13 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
     m.submodules.dut = dut
     aresetn = Signal(init=1)
     m.d.comb += [dut.aclk.eq(ClockSignal()), dut.aresetn.eq(aresetn)]
-    spikes = np.zeros((samples, timesteps, plan.outputs), bool)
+    value_bits, address_bits = plan.last.output_value_bits, plan.last.output_address_bits
+    spikes = np.zeros((samples, timesteps, plan.outputs), np.int64 if value_bits else bool)
+    left = np.zeros((samples, timesteps, plan.outputs), bool)
     membranes = [np.full((samples, timesteps, layer.outputs), 1 << 40, np.int64) for layer in plan.layers]
     layer_spikes = [np.zeros((samples, timesteps, layer.outputs), bool) for layer in plan.layers]
     written = [0] * len(plan.layers)
-    counts = [{name: np.zeros(samples, np.int64) for name in ACCESSES} for _ in plan.layers]
+    counts = [{name: np.zeros(samples, np.int64) for name in access_names(layer)} for layer in plan.layers]
     cycles = np.zeros(samples, np.int64)
     beats = []
     for s in range(samples):
@@ -51,15 +70,11 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
             active = np.flatnonzero(trains[s, t])
             if rng is not None:
                 rng.shuffle(active)
-            beats += [(int(a), 0, 0, s) for a in active] + [(0, 1, int(t == timesteps - 1), s)]
-    if plan.loaded_words:
-        words = [word for layer in plan.layers if layer.weights_loaded
-                 for word in pack_words([(column.tolist(), layer.weight_bits) for column in layer.weight_words.T])]
-    else:
-        words = []
-    limit = 2000 + 40 * sum(len(beats) * layer.tiles + samples * timesteps * (layer.outputs + 20) for layer in plan.layers)
+            beats += [(beat(plan, int(a), int(trains[s, t, a])), 0, 0, s) for a in active] + [(0, 1, int(t == timesteps - 1), s)]
+    words = [word for layer in plan.layers if layer.weights_loaded for word in layer.weight_words]
+    limit = 2000 + 40 * sum(work(layer) * len(beats) + samples * timesteps * (layer.outputs + 20) for layer in plan.layers)
 
-    watched = [{name: getattr(core, name) for name in (*TRACE, *ACCESSES) if hasattr(core, name)} for core in dut.cores]
+    watched = [{name: getattr(core, name) for name in (*TRACE, *access_names(core.layer))} for core in dut.cores]
 
     async def testbench(ctx):
         if reset_before:
@@ -109,9 +124,8 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                     layer_spikes[k][step // timesteps, step % timesteps, neuron] = ctx.get(core["trace_spike"])
                     written[k] += 1
                 if isolated and done < samples:
-                    for name in ACCESSES:
-                        if name in core:
-                            counts[k][name][done] += ctx.get(core[name])
+                    for name in counts[k]:
+                        counts[k][name][done] += ctx.get(core[name])
             if ready and ctx.get(dut.m_axis_tvalid):
                 sample, step = tick_of // timesteps, tick_of % timesteps
                 if ctx.get(dut.m_axis_tlast):
@@ -122,9 +136,11 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                         cycles[sample] = cycle - first[sample] + 1
                         done = sample + 1
                 else:
-                    address = ctx.get(dut.m_axis_tdata)
-                    assert not spikes[sample, step, address:].any(), "ascending order"
-                    spikes[sample, step, address] = True
+                    value, address = divmod(ctx.get(dut.m_axis_tdata), 1 << address_bits)
+                    assert not left[sample, step, address:].any(), "ascending order"
+                    assert value < 1 << value_bits
+                    left[sample, step, address] = True
+                    spikes[sample, step, address] = signed(value, value_bits) if value_bits else 1
             await ctx.tick()
             if done == samples:
                 return

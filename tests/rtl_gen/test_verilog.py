@@ -15,11 +15,11 @@ import pytest
 from networks import random_trains
 
 from rtl_gen import TOP, emit_verilog, generate, to_rtlil
-from rtl_gen.layer import ACCESSES
 from snnhw import reference
 from snnhw.errors import FileError
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout, load_graph
 from snnhw.plan import Plan, make_plan
+from snnhw.plan.accesses import access_names
 from snnhw.tools import package_file, run_program
 
 HOSTILE = 'x"; $finish; \\ `include "a" é\n'
@@ -62,7 +62,8 @@ def test_names_of_users_reach_data_only(output):
             content = path.read_text()
             assert "$finish" not in content or path.suffix == ".json", path
             assert content.isascii(), path
-    assert json.loads((output / "names.json").read_text())["instances"][f"{TOP}.layer0"]["neurons"] == HOSTILE
+    assert json.loads((output / "names.json").read_text())["instances"] == {
+        f"{TOP}.layer0": {"sums": ["sum"], "neurons": HOSTILE}, f"{TOP}.layer1": {"sums": ["sum 2"], "neurons": "out"}}
 
 
 def test_every_identifier_is_plain(output):
@@ -78,7 +79,7 @@ def test_there_is_a_module_for_each_component_and_a_port_for_each_access(output)
     parts = ("", "_event_list", "_accumulator", "_finaliser")
     layers = {f"{TOP}_layer{k}{part}" for k in (0, 1) for part in parts}
     assert set(modules) == {TOP, f"{TOP}_input_register", f"{TOP}_output_register"} | layers
-    assert {*ACCESSES, "trace_valid", "trace_neuron", "trace_membrane", "trace_spike"} <= set(modules[f"{TOP}_layer0"])
+    assert {*access_names(small_plan().layers[0]), "trace_valid", "trace_neuron", "trace_membrane", "trace_spike"} <= set(modules[f"{TOP}_layer0"])
     assert "parameters_read" not in modules[f"{TOP}_layer1"]
     axis = {f"{side}_axis_{name}" for side in "sm" for name in ("tvalid", "tready", "tdata", "tlast", "tuser")}
     assert set(modules[TOP]) == {"aclk", "aresetn"} | axis
