@@ -4,19 +4,27 @@
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from model import Net
 from safetensors.torch import save_file
 from torch import nn
 
-from snnhw.compress.data import load_dataset
-
 TIMESTEPS = 64  # of 20 ms: the OR of four steps of the recording
 GAIN = 20  # logit of a neuron that spikes at every timestep
+
+
+def load():
+    """Return recordings (samples, timesteps, 12), labels, and whether a sample is for testing."""
+    with np.load(Path(os.environ["SNNHW_DATA"]) / "Braille7" / "braille7_trainval.npz", allow_pickle=False) as file:
+        values, labels, is_test = file["x"], file["y"], file["is_test"]
+    values = values.reshape(len(values), TIMESTEPS, -1, 12).max(axis=2)
+    return torch.from_numpy(values), torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(is_test)
 
 
 def show(values):
@@ -39,9 +47,9 @@ def main():
 
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    data = load_dataset("braille", 0, Path("."), timesteps=TIMESTEPS)
-    values, labels = torch.from_numpy(data.train_values), torch.from_numpy(data.train_labels)
-    test_values, test_labels = torch.from_numpy(data.test_values), torch.from_numpy(data.test_labels)
+    values, labels, is_test = load()
+    test_values, test_labels = values[is_test], labels[is_test]
+    values, labels = values[~is_test], labels[~is_test]
     net = Net()
     with torch.no_grad():  # start with weak feedback, or the activity runs away
         net.rsyn1.recurrent.weight.mul_(0.5)

@@ -4,19 +4,29 @@
 """
 
 import argparse
+import gzip
+import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from model import Net
 from safetensors.torch import load_file, save_file
 
-from snnhw.compress.data import load_dataset
-
 LEVELS = 15  # a pixel is shown as a value from 0 to 15 at every timestep
 TIMESTEPS, TEST_TIMESTEPS = 4, 8  # four teach as much for half the time; eight leave fewer equal spike counts
 BATCH, TEST_BATCH = 50, 500
+
+
+def load(split):
+    """Return pixels (images, 784) scaled to 0..LEVELS, and labels."""
+    folder = Path(os.environ["SNNHW_DATA"]) / "FashionMNIST" / "raw"
+    pixels = np.frombuffer(gzip.decompress((folder / f"{split}-images-idx3-ubyte.gz").read_bytes())[16:], np.uint8)
+    labels = np.frombuffer(gzip.decompress((folder / f"{split}-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8)
+    values = (pixels.reshape(-1, 784).astype(np.uint32) * LEVELS + 127) // 255
+    return torch.from_numpy(values.astype(np.uint8)), torch.from_numpy(labels.astype(np.int64))
 
 
 def show(values, timesteps):
@@ -70,9 +80,8 @@ def main():
 
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    data = load_dataset("fashion", 0, Path("."), levels=LEVELS)
-    values, labels = (torch.from_numpy(array[:options.images]) for array in (data.train_values, data.train_labels))
-    test_values, test_labels = torch.from_numpy(data.test_values), torch.from_numpy(data.test_labels)
+    values, labels = (tensor[:options.images] for tensor in load("train"))
+    test_values, test_labels = load("t10k")
     net = Net()
     if options.done:
         net.load_state_dict(load_file(options.out))
