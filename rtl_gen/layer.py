@@ -109,5 +109,6 @@ class Layer(wiring.Component):
         """Build the walker of scattered synapses."""
         m.submodules.walker = walker = Walker(self.layer)
         connect(m, flipped(self.i), walker.i)
-        m.d.comb += [getattr(self, name).eq(getattr(walker, name)) for name in ("sources_read", "currents_read", "currents_clear")]
+        m.d.comb += [getattr(self, name).eq(getattr(walker, name))
+                     for name in ("sources_read", "currents_read", "currents_clear")]
         return walker

@@ -91,7 +91,7 @@ class Walker(wiring.Component):
         with m.If(~clearing):
             m.d.sync += clear_place.eq(0)
 
-        idle, walk_read, walk_place, adds, add_place, total = self._walk(m, ~clearing & ~sweeping, read.data)
+        walk_read, walk_place, adds, add_place, total = self._walk(m, ~clearing & ~sweeping, read.data)
         begin = Signal()
         m.d.comb += begin.eq(self.i.valid & self.i.payload.tick & self.i.ready)
         sweep_place, taken_place, end = self._sweep(m, begin, sweeping, read.data)
@@ -110,11 +110,12 @@ class Walker(wiring.Component):
         return m
 
     def _walk(self, m: Module, walking: Value, current: Value) -> tuple[Value, ...]:
-        """Build stages 0 to 5; return what the memory of currents needs of them, and whether nothing is on its way."""
+        """Build stages 0 to 5; return what the memory of currents needs of them."""
         layer = self.layer
         value_bits = layer.input_value_bits
         fields = [bits for _, bits in layer.source_fields]
-        m.submodules.sources = sources = memory.Memory(shape=sum(fields), depth=layer.inputs, init=pack_words(layer.source_fields))
+        m.submodules.sources = sources = memory.Memory(shape=sum(fields), depth=layer.inputs,
+                                                       init=pack_words(layer.source_fields))
         source = sources.read_port()
         base, first, count = _split(source.data, fields)
 
@@ -178,7 +179,7 @@ class Walker(wiring.Component):
 
         idle = ~(found | walk_valid | fetch_valid | place_valid | add_valid)
         m.d.comb += self.i.ready.eq(Mux(self.i.payload.tick, walking & idle, ready))
-        return idle, place_valid & ~forward, place, add_valid, add_place, total
+        return place_valid & ~forward, place, add_valid, add_place, total
 
     def _weights(self, m: Module, pointer: Value) -> Value:
         """Build the weight memory; return its output."""

@@ -127,8 +127,8 @@ def convolve(values: np.ndarray, weight: np.ndarray, window: Window, groups: int
     result = np.zeros((groups, grouped.shape[1], batch * math.prod(outputs)), np.result_type(values, weight))
     for position, where in window.slices(outputs):
         seen = padded[(slice(None), slice(None), *where)].reshape(batch, groups, channels // groups, -1)
-        seen = seen.transpose(1, 2, 0, 3).reshape(groups, channels // groups, -1)
-        result += grouped[(slice(None), slice(None), slice(None), *position)] @ seen
+        under = (slice(None),) * 3 + position
+        result += grouped[under] @ seen.transpose(1, 2, 0, 3).reshape(groups, channels // groups, -1)
     result = result.reshape(groups * grouped.shape[1], batch, *outputs)
     return np.moveaxis(result, 0, 1)
 

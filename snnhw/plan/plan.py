@@ -80,8 +80,8 @@ class LayerPlan:
     """One core: a population of neurons, and the weighted sums that drive it.
 
     A core with :class:`~snnhw.plan.synapses.Dense` synapses is output-stationary: lane ``l`` of tile ``k`` computes neuron
-    ``k * lanes + l``. Word ``k * inputs + a`` of the weight memory holds, lane 0 in the lowest bits, the weights of tile ``k`` for
-    event ``a``; lanes past the last neuron hold zeros.
+    ``k * lanes + l``. Word ``k * inputs + a`` of the weight memory holds, lane 0 in the lowest bits, the weights of tile ``k``
+    for event ``a``; lanes past the last neuron hold zeros.
 
     A core with :class:`~snnhw.plan.synapses.Scattered` synapses walks the list of each event: word ``a`` of the memory of sources
     holds, from the lowest bits, the base of event ``a``, its first weight word and how many there are; each weight word holds,

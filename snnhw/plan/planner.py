@@ -7,7 +7,7 @@ import numpy as np
 
 from snnhw.errors import UsageError, raise_problems
 from snnhw.fixed import signed_bits
-from snnhw.ir import Flatten, Graph, Input, Linear, MaxPool, Neuron, NeuronSpec
+from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
 from snnhw.plan.plan import LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
 from snnhw.plan.synapses import Dense, Edge, Scattered, dense_matrix, edges_of, path_of, scatter
@@ -88,15 +88,16 @@ class _Wiring:
         """Return what has no hardware, one sentence each."""
         problems = []
         if self.output not in self.edges:
-            problems.append(f"layer {self.graph.nodes[-1].name!r} (Readout): input must be neurons or a MaxPool of this timestep, "
-                            f"not {self.output!r}")
+            problems.append(f"layer {self.graph.nodes[-1].name!r} (Readout): input must be neurons or a MaxPool of this "
+                            f"timestep, not {self.output!r}")
         leading = self._leading()
         for node in self.graph.nodes:
             if node.name not in leading:
                 problems.append(f"layer {node.name!r} ({node.title}): must lead to the readout")
         for node in self.cores:
             if all(delayed for _, delayed in self.edges[node.name]):
-                problems.append(f"layer {node.name!r} ({node.title}): must have an input of the same timestep, not delayed ones alone")
+                problems.append(f"layer {node.name!r} ({node.title}): must have an input of the same timestep, "
+                                "not delayed ones alone")
         return problems
 
     def sources(self, name: str, dense: bool) -> tuple[Source, ...]:

@@ -112,7 +112,7 @@ class Path:
 
 def _plane(shape: Shape) -> tuple[int, int]:
     """Return rows and columns of a shape; one dimension beside the channels is a row."""
-    return {1: (1, 1), 2: (1, shape[-1]), 3: shape[-2:]}[len(shape)]
+    return shape[-2] if len(shape) == 3 else 1, shape[-1] if len(shape) > 1 else 1
 
 
 def _windows(shape: Shape, node: Conv | SumPool) -> Path:
@@ -160,10 +160,10 @@ def _map(node: Node, shape: Shape) -> Path:
         target, source = np.nonzero(node.weight)
         zeros = np.zeros_like(source)
         return Path(source, target, zeros, zeros, node.weight[target, source])
-    rows, columns = _plane((elements,) if isinstance(node, Flatten) else shape)
+    assert isinstance(node, Flatten | Scale)
+    rows, columns = (1, 1) if isinstance(node, Flatten) else _plane(shape)
     source = np.arange(elements)
     weight = np.ones(elements, np.int64) if isinstance(node, Flatten) else np.broadcast_to(node.weight, shape).reshape(-1)
-    assert isinstance(node, Flatten | Scale)
     return Path(source, source // (rows * columns), source // columns % rows, source % columns, weight)
 
 
@@ -235,7 +235,8 @@ def path_of(graph: Graph, edges: Sequence[Edge], where: str) -> Path:
                     before = path.inside(shape)
             parts.append(path)
     except OverflowError:
-        raise NetworkError(f"{where}: the layers before it must have at most {MAX_LINKS} synapses in all, and have more") from None
+        raise NetworkError(f"{where}: the layers before it must have at most {MAX_LINKS} synapses in all, "
+                           "and have more") from None
     return Path(*(np.concatenate([getattr(part, name) for part in parts])
                    for name in ("source", "channel", "row", "column", "weight")))
 
@@ -335,7 +336,7 @@ class Scattered:
         return Interval(int(weight.min()), int(weight.max())).bits if weight.size else 1
 
     @cached_property
-    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def lists(self) -> tuple[np.ndarray, ...]:
         """What the memories hold.
 
         Returns

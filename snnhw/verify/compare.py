@@ -166,7 +166,9 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
     wanted = output_of(plan, expected)
     # "membrane" sorts before "output" before "spike": the state is the cause of the spike.
     spikes = {
-        (index, "spike"): got.spikes[name] != (expected.spikes[name] != 0) for index, name in enumerate(names) if name in got.spikes
+        (index, "spike"): got.spikes[name] != (expected.spikes[name] != 0)
+        for index, name in enumerate(names)
+        if name in got.spikes
     }
     membranes = {
         (index, "membrane"): got.membranes[name] != states[name]
@@ -185,7 +187,7 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
         traced = word != "output" and name in got.membranes
         source, mirror = {"membrane": (got.membranes, states), "spike": (got.spikes, expected.spikes),
                           "output": ({name: given}, {name: wanted})}[word]
-        states[name] = np.broadcast_to(states[name], wanted.shape[:2] + (plan.layers[layer].outputs,))
+        states[name] = np.broadcast_to(states[name], (*wanted.shape[:2], plan.layers[layer].outputs))
         missing = word != "output" and given[sample, step, neuron] == MISSING
         first = Mismatch(
             sample,

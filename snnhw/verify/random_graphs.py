@@ -186,7 +186,7 @@ def _build(rng: np.random.Generator) -> Graph:
         currents.append(build.current(delayed, build.spikes[other][0], (outputs,))[0])
     name = build.neurons(currents, (outputs,), last=True)
     state = name not in build.spikes
-    readout = {"kind": "membrane", "over": str(rng.choice(["last", "max", "sum"]))} if state else {
+    readout: dict[str, Any] = {"kind": "membrane", "over": str(rng.choice(["last", "max", "sum"]))} if state else {
         "kind": str(rng.choice(["count", "first"]))}
     return Graph("random", (*build.nodes, Readout("out", (name,), **readout)), int(rng.integers(1, 8)))
 

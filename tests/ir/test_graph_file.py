@@ -86,6 +86,7 @@ def without(*where):
 
 
 NODE = "nodes", 2, "spec"
+KINDS = "Input, Linear, Conv, Scale, SumPool, MaxPool, Flatten, Delay, Neuron, Readout"
 STRUCTURES = [
     (changed("format", to="onnx"), "it is not a graph"),
     (lambda structure: [structure], "it is not a graph"),
@@ -101,9 +102,9 @@ STRUCTURES = [
     (changed("meta", to=[]), "its nodes must be a list and its meta an object"),
     (changed("meta", "by", to=3), "Network meta 'by' must be text, not 3"),
     (changed("name", to=["net"]), "Network name must be text, not ['net']"),
-    (changed("nodes", 0, to=5), "node 0 must be one of Input, Linear, Conv, Scale, SumPool, MaxPool, Flatten, Delay, Neuron, Readout, not None"),
-    (changed("nodes", 0, "node", to="Conv2d"), "node 0 must be one of Input, Linear, Conv, Scale, SumPool, MaxPool, Flatten, Delay, Neuron, Readout, not 'Conv2d'"),
-    (changed("nodes", 0, "node", to=["Input"]), "node 0 must be one of Input, Linear, Conv, Scale, SumPool, MaxPool, Flatten, Delay, Neuron, Readout, not ['Input']"),
+    (changed("nodes", 0, to=5), f"node 0 must be one of {KINDS}, not None"),
+    (changed("nodes", 0, "node", to="Conv2d"), f"node 0 must be one of {KINDS}, not 'Conv2d'"),
+    (changed("nodes", 0, "node", to=["Input"]), f"node 0 must be one of {KINDS}, not ['Input']"),
     (without("nodes", 1, "weight"), "node 1 has no field 'weight'"),
     (changed("nodes", 1, "stride", to=2), "node 1 has an unknown field 'stride'"),
     (changed("nodes", 0, "node", to="Readout"), "node 0 has no field 'kind'"),
@@ -114,7 +115,8 @@ STRUCTURES = [
     (changed("nodes", 0, "encoding", to="rate"), "node 0: layer 'in' (Input): encoding must be an Encoding, not 'rate'"),
     (changed("nodes", 0, "encoding", "seed", to=-1), "node 0 encoding: Encoding seed must be between 0 and 4294967295, not -1"),
     (changed("nodes", 0, "encoding", "record", to="Decay"), "node 0 encoding has no field 'factor'"),
-    (changed("nodes", 0, "encoding", "record", to={}), "node 0 encoding must be a record of Encoding, Window, Decay, NeuronSpec, not {}"),
+    (changed("nodes", 0, "encoding", "record", to={}),
+     "node 0 encoding must be a record of Encoding, Window, Decay, NeuronSpec, not {}"),
     (changed("nodes", 1, "weight", to=[1, 2]),
      "node 1: layer 'fc1' (Linear): weights must have shape (outputs, inputs), not (2,)"),
     (changed("nodes", 1, "weight", "tensor", to="gone"),
