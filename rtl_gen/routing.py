@@ -84,7 +84,8 @@ class Merge(wiring.Component):
 
     Addresses move by the offset of their source. The tick has the `last` of the sources that are not delayed. A delayed source
     begins with a tick that it need not send; what it sends in the last timestep of a sample is dropped, but for its tick, so
-    that the next sample begins without spikes of this one.
+    that the next sample begins without spikes of this one. An event that waits for the consumer stays on offer, whatever else
+    arrives.
 
     No latency; one event per cycle, and one cycle for each tick.
 
@@ -122,10 +123,12 @@ class Merge(wiring.Component):
             m.d.comb += [self.o.valid.eq(1), self.o.payload.tick.eq(1), self.o.payload.last.eq(ending)]
             with m.If(self.o.ready):
                 m.d.sync += ticked.eq(0)
+        waiting = Signal(len(inputs))  # whose event is on offer and has not been taken
+        m.d.sync += waiting.eq(0)
         chosen: Value | None = None
         for index, (source, given) in enumerate(zip(self.sources, inputs, strict=True)):
-            # The first that has something to say.
-            condition = given.valid & ~ticked[index] & ~ticked.all()
+            # The first that has something to say, unless a later one has begun.
+            condition = given.valid & ~ticked[index] & ~ticked.all() & ~waiting[index + 1:].any()
             with (m.If(condition) if chosen is None else m.Elif(condition)):
                 dropped = given.payload.last if source.delayed else 0
                 with m.If(given.payload.tick):
@@ -139,6 +142,7 @@ class Merge(wiring.Component):
                         self.o.valid.eq(~Value.cast(dropped)),
                         self.o.payload.address.eq(given.payload.address + source.offset),
                     ]
+                    m.d.sync += waiting[index].eq(self.o.valid & ~self.o.ready)
                     if "value" in self.o.payload.shape().members:
                         carried = "value" in given.payload.shape().members
                         m.d.comb += self.o.payload.value.eq(given.payload.value if carried else 1)
