@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 from hypothesis import given
-from network_strategies import graphs
+from hypothesis import strategies as st
+from network_strategies import any_graphs, graphs
 
 from snnhw.errors import NetworkError
 from snnhw.ir import Decay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Node, Readout
@@ -204,7 +205,7 @@ state 12 bits, 0 fractional, saturate
 """
 
 
-@given(graphs())
+@given(st.one_of(graphs(), any_graphs()))
 def test_text_has_one_line_for_each_node_whatever_the_names(network):
     lines = str(network).split("\n")
     assert len(lines) == len(network.nodes) + 2

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
-from network_strategies import graphs
+from hypothesis import strategies as st
+from network_strategies import any_graphs, graphs
 from raw_files import example, join, split, structure_of, with_structure
 
 from snnhw.errors import FileError, NetworkError
@@ -23,7 +24,7 @@ def fast_writes(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda file: None)
 
 
-@given(graphs(overflow=("exact", "saturate")))
+@given(st.one_of(graphs(overflow=("exact", "saturate")), any_graphs()))
 def test_round_trip(tmp_path, fast_writes, graph):
     path, again = tmp_path / "graph.safetensors", tmp_path / "again.safetensors"
     save_graph(graph, path)
