@@ -4,7 +4,8 @@ import numpy as np
 
 from snnhw.ir import Conv, Decay, Delay, Flatten, Graph, Input, Linear, MaxPool, Neuron, NeuronSpec, Readout, Window
 
-__all__ = ["EXAMPLES", "conv_graph", "count_graph", "example_graph", "graded_graph", "recurrent_graph", "spikes_of", "state_graph"]
+__all__ = ["EXAMPLES", "conv_graph", "count_graph", "example_graph", "graded_graph", "recurrent_graph", "spikes_of",
+           "state_graph"]
 
 LEAKY = NeuronSpec(5, Decay("shift", 2), "subtract", 5, bits=10)
 
@@ -15,7 +16,7 @@ def conv_graph() -> Graph:
     weight = rng.integers(-3, 8, (3, 2, 3, 3))
     return Graph("conv", (
         Input("frames", (), (2, 6, 5)), Conv("conv", ("frames",), weight, 4, Window((3, 3), (1, 1), (1, 1))),
-        Neuron("maps", ("conv",), LEAKY), MaxPool("pool", ("maps",), Window((2, 2), (2, 2))), Flatten("flat", ("pool",)),
+        Neuron("maps", ("conv",), NeuronSpec(45, Decay("shift", 2), bits=10)), MaxPool("pool", ("maps",), Window((2, 2), (2, 2))), Flatten("flat", ("pool",)),
         Linear("fc", ("flat",), rng.integers(-7, 8, (4, 18)), 4), Neuron("last", ("fc",), LEAKY),
         Readout("class", ("last",))), 5)
 
@@ -27,7 +28,8 @@ def recurrent_graph() -> Graph:
         Input("in", (), (6,)), Delay("itself", ("hidden",), (7,)), Delay("back", ("last",), (4,)),
         Linear("forth", ("in",), rng.integers(-3, 8, (7, 6)), 4), Linear("around", ("itself",), rng.integers(-4, 4, (7, 7)), 4),
         Linear("down", ("back",), rng.integers(-4, 8, (7, 4)), 4), Neuron("hidden", ("forth", "around", "down"), LEAKY),
-        Linear("fc", ("hidden",), rng.integers(-4, 8, (4, 7)), 4), Neuron("last", ("fc",), LEAKY), Readout("class", ("last",))), 6)
+        Linear("fc", ("hidden",), rng.integers(-4, 8, (4, 7)), 4), Neuron("last", ("fc",), LEAKY),
+        Readout("class", ("last",))), 6)
 
 
 def graded_graph() -> Graph:
@@ -36,7 +38,8 @@ def graded_graph() -> Graph:
     return Graph("graded", (
         Input("in", (), (6,), lowest=-3, highest=7), Linear("fc1", ("in",), rng.integers(-4, 8, (5, 6)), 4),
         Neuron("hidden", ("fc1",), NeuronSpec(9, Decay("shift", 1), "subtract", 9, bits=12)),
-        Linear("fc2", ("hidden",), rng.integers(-4, 8, (3, 5)), 4), Neuron("last", ("fc2",), LEAKY), Readout("class", ("last",))), 5)
+        Linear("fc2", ("hidden",), rng.integers(-4, 8, (3, 5)), 4), Neuron("last", ("fc2",), LEAKY),
+        Readout("class", ("last",))), 5)
 
 
 def state_graph() -> Graph:

@@ -23,8 +23,8 @@ def check(plan: Plan, trains: np.ndarray, *, undisturbed: bool = True, **timing)
     trace = reference.run(plan.graph, trains)
     run = simulate(plan, trains, **timing)
     for k, layer in enumerate(plan.layers):
-        # A maximum pool forgets at once.
-        np.testing.assert_array_equal(run.membranes[k], trace.membranes.get(layer.name, np.zeros_like(run.membranes[k])), layer.name)
+        forgotten = np.zeros_like(run.membranes[k])  # of a maximum pool
+        np.testing.assert_array_equal(run.membranes[k], trace.membranes.get(layer.name, forgotten), layer.name)
         np.testing.assert_array_equal(run.layer_spikes[k], trace.spikes[layer.name] != 0, layer.name)
     np.testing.assert_array_equal(run.spikes, output_of(plan, trace))
     if undisturbed:
