@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove slow bench mnist retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove slow bench mnist published retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -61,6 +61,10 @@ slow: install icarus
 # All 10,000 test images through the RTL, and place and route for an ECP5-25; needs the data set, see models/mnist.
 mnist: install
 	$(bin)/python scripts/demo.py --model models/mnist --board orangecrab-25f --samples 4 --out build/mnist
+
+# Networks that others trained, from their files to the hardware; needs SNNHW_DATA.
+published: install
+	$(bin)/python benchmarks/published.py --record
 
 # Start of the program; logic cells and clock of one core on iCE40UP5K.
 bench: install
