@@ -105,9 +105,17 @@ class Path:
     def inside(self, shape: Shape) -> Links:
         """Return the links that end on an element of `shape`."""
         rows, columns = _plane(shape)
-        kept = (self.row >= 0) & (self.row < rows) & (self.column >= 0) & (self.column < columns)
-        target = (self.channel * rows + self.row) * columns + self.column
-        return Links.of(self.source[kept], target[kept], self.weight[kept])
+        kept = self.select(self.within(shape))
+        return Links.of(kept.source, (kept.channel * rows + kept.row) * columns + kept.column, kept.weight)
+
+    def within(self, shape: Shape) -> np.ndarray:
+        """Return which links end on an element of `shape`: bool, (links,)."""
+        rows, columns = _plane(shape)
+        return (self.row >= 0) & (self.row < rows) & (self.column >= 0) & (self.column < columns)
+
+    def select(self, kept: np.ndarray) -> "Path":
+        """Return some of the links."""
+        return Path(self.source[kept], self.channel[kept], self.row[kept], self.column[kept], self.weight[kept])
 
 
 def _plane(shape: Shape) -> tuple[int, int]:
@@ -429,12 +437,20 @@ def scatter(paths: list[tuple[Path, int]], shape: Shape, lanes: int, where: str)
         parts.append((path.source + offset, path.channel, path.row, path.column, path.weight))
         offset += elements
     path = Path(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    rows, columns = _plane(shape)
-    grid = Grid(shape[0], rows, columns, *(
-        int(max(0, over.max(initial=0))) for over in (-path.row, path.row - rows + 1, -path.column, path.column - columns + 1)))
-    tiles = -(-shape[0] // lanes)
-    result = Scattered(path, offset, grid, -(-shape[0] // tiles))
+    result = _laid_out(path, offset, shape, lanes)
+    if result.weight_bits > MAX_WEIGHT_BITS:
+        # What is never read may be the widest: a sum beyond the border, or two that share a word of the room.
+        result = _laid_out(path.select(path.within(shape)), offset, shape, lanes)
     if result.weight_bits > MAX_WEIGHT_BITS:
         raise NetworkError(f"{where}: the product of the weights before it must fit in {MAX_WEIGHT_BITS} bits, "
                            f"and needs {result.weight_bits}")
     return result
+
+
+def _laid_out(path: Path, sources: int, shape: Shape, lanes: int) -> Scattered:
+    """Return the lists of a map, with as much room around the neurons as it reaches."""
+    rows, columns = _plane(shape)
+    grid = Grid(shape[0], rows, columns, *(
+        int(max(0, over.max(initial=0))) for over in (-path.row, path.row - rows + 1, -path.column, path.column - columns + 1)))
+    tiles = -(-shape[0] // lanes)
+    return Scattered(path, sources, grid, -(-shape[0] // tiles))
