@@ -11,7 +11,7 @@ from snnhw.files import read_json
 
 __all__ = ["COMMANDS", "Part", "Run", "read_run"]
 
-COMMANDS = ("train", "lower", "inspect", "estimate", "generate", "verify", "build", "energy")
+COMMANDS = ("train", "lower", "import", "explain", "inspect", "estimate", "generate", "verify", "build", "energy")
 """Commands whose records a report gathers, in the order of a session."""
 
 MAX_ITEMS = 10_000
@@ -105,6 +105,11 @@ class Run:
 
     def has(self, command: str) -> bool:
         return command in self.records
+
+    @property
+    def lowered(self) -> str:
+        """The command that made the graph: ``"import"``, or else ``"lower"``."""
+        return "import" if self.has("import") else "lower"
 
     @property
     def versions(self) -> dict[str, dict[str, str]]:

@@ -11,7 +11,7 @@ __all__ = ["tiles"]
 def tiles(run: Run) -> tuple[Tile, ...]:
     """Return the numbers at the top of the page, those that are known."""
     found = []
-    accuracy = run["lower"]["accuracy"]
+    accuracy = run[run.lowered]["accuracy"]
     if (integer := accuracy["integer"].number) is not None:
         float_accuracy = accuracy["float"].number
         found.append(
@@ -33,7 +33,7 @@ def tiles(run: Run) -> tuple[Tile, ...]:
     if cycles is not None:
         found.append(
             Tile(
-                "cycles per sample",
+                "cycles per sample" + (", estimated" if estimate["cycles"]["label"].text == "estimated" else ""),
                 thousands(round(cycles)),
                 f"lane utilisation {percent(estimate['lane_utilisation'].number)}",
                 ESTIMATED,

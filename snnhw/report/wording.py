@@ -8,6 +8,8 @@ __all__ = ["MAKERS", "layers_of", "mismatch_counts", "missing", "percent", "thou
 MAKERS = {
     "train": "snnhw train MODEL --out RUN",
     "lower": "snnhw lower MODEL --out RUN",
+    "import": "snnhw import SOURCE --out RUN",
+    "explain": "snnhw explain SOURCE RUN",
     "inspect": "snnhw inspect RUN",
     "estimate": "snnhw estimate RUN --board BOARD",
     "generate": "snnhw generate RUN --board BOARD --out RUN/hw",

@@ -22,8 +22,8 @@ def write_report(run_folder: Path, out: Path | None = None, *, progress: Callabl
     Parameters
     ----------
     run_folder : Path
-        Folder with the records of ``train``, ``lower``, ``inspect``, ``estimate``, ``generate``, ``verify``, ``build`` and
-        ``energy``, any of them.
+        Folder with the records of ``train``, ``lower``, ``import``, ``explain``, ``inspect``, ``estimate``, ``generate``,
+        ``verify``, ``build`` and ``energy``, any of them.
     out : Path or None
         File to write; by default ``report.html`` in the run folder.
     progress : function of str or None
@@ -47,7 +47,7 @@ def write_report(run_folder: Path, out: Path | None = None, *, progress: Callabl
 
 
 def _page(run: Run) -> Page:
-    from snnhw.report import energy, sections
+    from snnhw.report import energy, imported, sections
     from snnhw.report.tiles import tiles
 
     names = (part["network"].text or part["name"].text or part["graph"].text for part in (run[command] for command in COMMANDS))
@@ -61,6 +61,8 @@ def _page(run: Run) -> Page:
         sections=(
             sections.network_section(run),
             sections.accuracy_section(run),
+            *((imported.reading_section(run), imported.quantization_section(run), imported.difference_section(run))
+              if run.has("import") else ()),
             sections.verification_section(run),
             sections.plan_section(run),
             sections.build_section(run),
