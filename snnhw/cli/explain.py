@@ -7,7 +7,7 @@ import typer
 
 from snnhw.cli.options import Debug, Json, Quiet
 from snnhw.cli.output import Session, key_values, table
-from snnhw.errors import FileError
+from snnhw.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+FEW = 8
+
 
 def command(
         source: Annotated[Path, typer.Argument(help="What was imported: a NIR file, or a folder with model.py.",
                                                show_default=False)],
         run: Annotated[Path, typer.Argument(help="Run folder that snnhw import wrote.", show_default=False)],
-        samples: Annotated[int, typer.Option("--samples", "-n", help="Number of test samples to run.")] = 8,
+        samples: Annotated[int | None, typer.Option("--samples", "-n", help="Number of test samples to run; the first 8 by default.",
+                                                    show_default=False)] = None,
         rtl: Annotated[bool, typer.Option("--rtl", help="Run the hardware on them too.")] = False,
         json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Run the floats, the floats with the constants of the integers, the integers and the hardware side by side.
@@ -36,7 +39,12 @@ def command(
     from snnhw.ir import Graph
     session = Session("explain", json=json, quiet=quiet)
     folder = open_run(run)
-    spikes, labels = folder.samples(samples)
+    try:
+        spikes, labels = folder.samples(samples or FEW)
+    except UsageError:
+        if samples is not None:
+            raise
+        spikes, labels = folder.samples()  # there are fewer
     quantization, reading = _imported(run)
     session.progress("reading the network")
     network = read_file(source, **{name: tuple(value) if isinstance(value, list) else value for name, value in reading.items()})

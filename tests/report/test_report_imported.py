@@ -21,7 +21,8 @@ IMPORTED = {
 EXPLAINED = {
     "samples": 3, "agreement": {"a<b>": {"float to fake": 0.9875, "fake to integer": 0.9925}},
     "difference": {"sample": 1, "timestep": 2, "layer": "a<b>", "neuron": 3, "spikes": {"float": 0, "integer": 1},
-                   "threshold": 299, "cause": ["weights", "decay"], "membranes": {"float": [1.5, 2.5, 298.5], "integer": [1, 2, 299]}},
+                   "threshold": 299, "cause": ["weights", "decay"],
+                   "membranes": {"float": [1.5, 2.5, 298.5], "integer": [1, 2, 299]}},
 }
 
 
