@@ -25,7 +25,7 @@ def command(
         source: Annotated[Path, typer.Argument(help="What was imported: a NIR file, or a folder with model.py.",
                                                show_default=False)],
         run: Annotated[Path, typer.Argument(help="Run folder that snnhw import wrote.", show_default=False)],
-        samples: Annotated[int | None, typer.Option("--samples", "-n", help="Number of test samples to run; the first 8 by default.",
+        samples: Annotated[int | None, typer.Option("--samples", "-n", help="Number of test samples; the first 8 by default.",
                                                     show_default=False)] = None,
         rtl: Annotated[bool, typer.Option("--rtl", help="Run the hardware on them too.")] = False,
         json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
