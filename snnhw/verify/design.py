@@ -1,11 +1,13 @@
 """The design under test as Yosys sees it: from the plan, or from the Verilog of an output folder."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from snnhw.errors import FileError
+from snnhw.files import read_bytes
 from snnhw.plan import Plan
 from snnhw.plan.accesses import access_names
 from snnhw.verify.packing import loading_word_bytes
@@ -15,11 +17,33 @@ __all__ = ["TOP", "Design", "find_verilog"]
 TOP = "snnhw_top"
 
 
+MAX_VERILOG_BYTES = 256 << 20
+# What is not logic: comments, text and escaped names. Then what generated Verilog has: two casts and the reading of memory files.
+_APART = re.compile(r'//[^\n]*|/\*.*?\*/|\\\S+|"[^"\n]*"', re.DOTALL)
+_TASK = re.compile(r"\$\w+")
+_TASKS = frozenset({"$signed", "$unsigned", "$readmemb"})
+_FOREIGN = re.compile(r"`\w*|\b(?:import|export|bind|include|program|package|class)\b")
+_MEMORY = re.compile(r'\$readmemb\s*\(\s*"([^"\n]*)"')
+_FILE = re.compile(r"\w+\.mem")
+
+
 def find_verilog(folder: Path) -> Path:
-    """Return the top Verilog file of an output folder."""
+    """Return the top Verilog file of an output folder, which holds nothing that a simulator would run beside the logic.
+
+    The folder may come from anybody. Simulators execute what system tasks, compiler directives and foreign functions ask for, so
+    only those are let through that generated Verilog has.
+    """
     path = Path(folder) / "rtl" / f"{TOP}.v"
     if not path.is_file():
         raise FileError(f"output folder {str(folder)!r} must hold rtl/{TOP}.v, and does not")
+    text = read_bytes(path, "Verilog", MAX_VERILOG_BYTES).decode("utf-8", "replace")
+    logic = _APART.sub(lambda match: " " if match[0][0] != '"' else '""', text)
+    unknown = [task for task in _TASK.findall(logic) if task not in _TASKS] + _FOREIGN.findall(logic)
+    if unknown:
+        raise FileError(f"Verilog {str(path)!r} must be as snnhw generate wrote it, and has {unknown[0]!r}, which is not")
+    for name in _MEMORY.findall(text):
+        if not _FILE.fullmatch(name):
+            raise FileError(f"Verilog {str(path)!r} must read memory files that lie beside it, not {name!r}")
     return path
 
 
@@ -109,3 +133,11 @@ class Design:
         for port, (signal, bits) in self.taps.items():
             commands += [f"add -output {port} {bits}", f"connect -set {port} \\{signal}"]
         return [*commands, "cd .."]
+
+    def clock_reads(self) -> list[str]:
+        """Return the Yosys commands that make clocked read ports of the memories again, after `flatten`.
+
+        Verilog makes each an unclocked port and a register. That reads in every cycle, also beyond the depth while the port is
+        disabled; a simulator that refuses such reads must not see them. RTLIL that was generated has clocked ports.
+        """
+        return [] if self.folder is None else ["opt_clean", "opt_dff -nosdff -simple-dffe", "opt_clean", "memory_dff"]

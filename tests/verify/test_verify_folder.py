@@ -1,6 +1,7 @@
 """``verify`` on an output folder: what is found out, and what it says."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -129,3 +130,34 @@ def test_damaged_folders_are_refused(hardware, name, content, message):
 def test_wrong_options_are_refused(generated, options, message):
     with pytest.raises(UsageError, match=message):
         verify_folder(generated, **options)
+
+
+@pytest.mark.parametrize(("line", "found"), [
+    ('initial $system("touch /tmp/x");', "$system"),
+    ("initial $c(\"system(1);\");", "$c"),
+    ('import "DPI-C" function void run();', "import"),
+    ('`include "/etc/passwd"', "`include"),
+    ("`define x y", "`define"),
+    ('initial $fopen("x");', "$fopen"),
+    ("/* // */ initial $finish;", "$finish"),
+])
+@pytest.mark.parametrize("simulator", ["native", "icarus"])
+def test_verilog_that_would_run_something_is_refused(hardware, simulator, line, found):
+    path = hardware / "rtl" / "snnhw_top.v"
+    path.write_text(path.read_text().replace("\nmodule snnhw_top(", f"\n{line}\nmodule snnhw_top(", 1))
+    message = f"Verilog {str(path)!r} must be as snnhw generate wrote it, and has {found!r}, which is not"
+    with pytest.raises(FileError, match=f"^{re.escape(message)}$"):
+        verify_folder(hardware, simulator=simulator)
+
+
+def test_memory_files_lie_beside_the_verilog(hardware):
+    path = hardware / "rtl" / "snnhw_top.v"
+    path.write_text(path.read_text().replace('$readmemb("', '$readmemb("/etc/', 1))
+    with pytest.raises(FileError, match=r"must read memory files that lie beside it, not '/etc/snnhw_top_\w+\.mem'$"):
+        verify_folder(hardware)
+
+
+def test_comments_and_names_are_no_logic(hardware):
+    path = hardware / "rtl" / "snnhw_top.v"
+    path.write_text("// $system `include\n/* $c import */\n" + path.read_text())
+    assert verify_folder(hardware)["ok"]
