@@ -111,6 +111,7 @@ def build_cxxrtl(designs: Sequence[Design], *, nets: bool = False, optimize: str
             scripts.setdefault(cwd, []).extend([
                 *commands,
                 *design.flatten(),
+                *design.clock_reads(),
                 *([f"write_json {quoted(folder / nets_file(index))}"] if nets else []),
                 f"write_cxxrtl {'-g4' if nets else '-g0'} -namespace design{index} {target}",
                 "design -reset",
@@ -121,7 +122,7 @@ def build_cxxrtl(designs: Sequence[Design], *, nets: bool = False, optimize: str
             write_nets(folder / nets_file(index))
         link_cxxrtl(folder, ports, optimize=optimize, nets=nets)
 
-    texts = [part for design in designs for part in (design.text, *design.flatten())]
+    texts = [part for design in designs for part in (design.text, *design.flatten(), *design.clock_reads())]
     return cached_build(
         ["cxxrtl", *texts, optimize, str(nets), *harness_sources(*SOURCES).values(), tool_versions("pyosys")], make
     )

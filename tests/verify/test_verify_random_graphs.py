@@ -1,9 +1,12 @@
 """Random graphs with every kind of node through reference and hardware: no word and no access differs."""
 
+import numpy as np
 import pytest
 
-from snnhw.ir import Delay, Neuron
-from snnhw.verify import check_disturbed, check_undisturbed, compile_batch
+from rtl_gen import generate
+from snnhw.ir import Conv, Decay, Delay, Graph, Input, Neuron, NeuronSpec, Readout, Window
+from snnhw.plan import make_plan
+from snnhw.verify import check_disturbed, check_undisturbed, compile_batch, make_vectors, verify_folder
 from snnhw.verify.random_graphs import random_graph_case
 
 BATCH, BATCHES = 8, 6
@@ -52,3 +55,17 @@ def test_a_case_follows_from_its_seed_alone():
     assert (first.spikes == second.spikes).all()
     assert str(first) == str(second) != str(other)
     assert any(isinstance(node, Delay | Neuron) for node in first.plan.graph.nodes)
+
+
+def test_a_memory_that_is_not_read_may_be_pointed_beyond(tmp_path):
+    """Nine words of weights: the pointer goes on to a tenth, in the Verilog as well, where no port of a memory has a clock."""
+    image = Input("image", (), (1, 5, 6), lowest=0, highest=15)
+    weight = np.random.default_rng(3).integers(-7, 8, (2, 1, 3, 3))
+    conv = Conv("conv", ("image",), weight, 4, Window((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    neuron = Neuron("fires", ("conv",), NeuronSpec(20, Decay("shift", 2), "subtract", 20, bits=12))
+    plan = make_plan(Graph("folder", (image, conv, neuron, Readout("classes", ("fires",))), 4), lanes=2)
+    assert plan.layers[0].memories[0].depth == 9
+    spikes = np.random.default_rng(4).integers(0, 16, (3, 4, 30))
+    generate(plan, tmp_path / "hw", vectors=make_vectors(plan, spikes))
+    result = verify_folder(tmp_path / "hw")
+    assert (result["problem"], result["samples"], result["membrane_words"]) == (None, 3, 3 * 4 * 60)
