@@ -81,9 +81,11 @@ class Walker(wiring.Component):
         m = Module()
         layer, words = self.layer, self.synapses.words
         m.submodules.currents = currents = memory.Memory(shape=layer.lanes * layer.current_bits, depth=words, init=[])
-        read, write = currents.read_port(), currents.write_port()
+        read = currents.read_port()
+        write = currents.write_port()
 
-        clearing, sweeping = Signal(init=1), Signal()
+        clearing = Signal(init=1)
+        sweeping = Signal()
         clear_place = Signal(range(words))
         m.d.sync += clear_place.eq(clear_place + 1)
         with m.If(clear_place == words - 1):
@@ -120,7 +122,8 @@ class Walker(wiring.Component):
         base, first, count = _split(source.data, fields)
 
         # 0: an event; what is read stays at the output of the memory until it is loaded
-        found, load = Signal(), Signal()
+        found = Signal()
+        load = Signal()
         found_value = Signal(signed(max(1, value_bits)), reset_less=True)
         ready = walking & (~found | load)
         m.d.comb += [self.sources_read.eq(self.i.valid & ~self.i.payload.tick & ready), source.en.eq(self.sources_read),
@@ -133,11 +136,12 @@ class Walker(wiring.Component):
             m.d.sync += found.eq(0)
 
         # 1: a pointer into its list
-        walk_valid, walk_last = Signal(), Signal()
+        walk_valid = Signal()
+        walk_last = Signal()
         pointer = Signal(address_bits(layer.memories[0].depth), reset_less=True)
         left = Signal(fields[2], reset_less=True)  # words after this one
         walk_base = Signal(fields[0], reset_less=True)
-        walk_value = Signal.like(found_value)
+        walk_value = Signal.like(found_value, name="walk_value")
         m.d.comb += [walk_last.eq(~left.any()), load.eq(found & (~walk_valid | walk_last))]
         with m.If(load):
             m.d.sync += [walk_valid.eq(count.any()), pointer.eq(first), left.eq(count - 1), walk_base.eq(base),
@@ -146,7 +150,9 @@ class Walker(wiring.Component):
             m.d.sync += [walk_valid.eq(~walk_last), pointer.eq(pointer + 1), left.eq(left - 1)]
 
         # 2: the weight memory
-        fetch_valid, fetch_base, fetch_value = Signal(), Signal.like(walk_base), Signal.like(found_value)
+        fetch_valid = Signal()
+        fetch_base = Signal.like(walk_base, name="fetch_base")
+        fetch_value = Signal.like(found_value, name="fetch_value")
         m.d.comb += self.weights_read.eq(walk_valid)
         m.d.sync += [fetch_valid.eq(walk_valid), fetch_base.eq(walk_base), fetch_value.eq(walk_value)]
         *weights, offset = _split(self._weights(m, pointer), [bits for _, bits in layer.weight_fields])
@@ -163,13 +169,16 @@ class Walker(wiring.Component):
             addends.append(addend)
 
         # 4: the currents there, or what is just being written
-        add_valid, add_forward, add_place = Signal(), Signal(), Signal.like(place)
+        add_valid = Signal()
+        add_forward = Signal()
+        add_place = Signal.like(place, name="add_place")
         forward = Signal()
         m.d.comb += forward.eq(add_valid & (add_place == place))
         m.d.sync += [add_valid.eq(place_valid), add_place.eq(place), add_forward.eq(forward)]
 
         # 5: addition
-        total, written = Signal(len(current)), Signal(len(current), reset_less=True)
+        total = Signal(len(current))
+        written = Signal(len(current), reset_less=True)
         m.d.sync += written.eq(total)
         for lane, addend in enumerate(addends):
             added = Signal.like(addend, name=f"added_{lane}")
@@ -209,7 +218,10 @@ class Walker(wiring.Component):
         column, row, tile, lane = (Signal(range(size), name=name, reset_less=True) for name, size in (
             ("column", grid.columns), ("row", grid.rows), ("tile", tiles), ("lane", lanes)))
         place = Signal(range(self.synapses.words), reset_less=True)
-        row_end, tile_end, lane_end, last_lane = Signal(), Signal(), Signal(), Signal()
+        row_end = Signal()
+        tile_end = Signal()
+        lane_end = Signal()
+        last_lane = Signal()
         m.d.comb += [
             row_end.eq(column == grid.columns - 1),
             tile_end.eq(row_end & (row == grid.rows - 1)),
@@ -220,8 +232,10 @@ class Walker(wiring.Component):
         finished = last_lane & tile_end & (tile == final_tile)
         complete = last_lane | ((lane == lanes - 2) & (tile > final_tile)) if lanes > 1 else last_lane
 
-        taken_place, taken_lane = Signal.like(place), Signal.like(lane)
-        taken_clears, taken_last = Signal(), Signal()
+        taken_place = Signal.like(place, name="taken_place")
+        taken_lane = Signal.like(lane, name="taken_lane")
+        taken_clears = Signal()
+        taken_last = Signal()
         m.d.comb += self.currents_read.eq(sweeping & more & (~self.valid | self.take))
         with m.If(begin):
             m.d.sync += [more.eq(1), column.eq(0), row.eq(0), tile.eq(0), lane.eq(0), place.eq(grid.origin)]
