@@ -2,7 +2,8 @@
 
     python benchmarks/fuzz.py --minutes 10 --seed 0 --log build/fuzz.jsonl
 
-Case n of a run is ``random_case(seed + n)``, so a failing case is made again from its number alone:
+Even seeds are chains of fully connected layers (``random_case``), odd ones graphs with every kind of node
+(``random_graph_case``). A failing case is made again from its seed alone:
 
     python benchmarks/fuzz.py --only 1234
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from snnhw.verify import RandomCase, Simulator, check_disturbed, check_undisturbed, compile_batch, random_case
+from snnhw.verify.random_graphs import random_graph_case
 
 BATCH = 8
 BATCHES_PER_PROCESS = 50
@@ -33,6 +35,11 @@ SIZES = (24, 24, 24, 80, 300)
 def largest(seed: int) -> int:
     """Return the most neurons a layer of a case may have."""
     return SIZES[seed % len(SIZES)]
+
+
+def draw(seed: int) -> RandomCase:
+    """Return the case of a seed."""
+    return random_graph_case(seed) if seed % 2 else random_case(seed, largest=largest(seed // 2))
 
 
 def run_case(case: RandomCase, simulator: Simulator) -> dict[str, Any]:
@@ -46,14 +53,17 @@ def run_case(case: RandomCase, simulator: Simulator) -> dict[str, Any]:
         "spikes": 2 * counts["spike_words"], "membranes": 2 * counts["membrane_words"],
         "features": sorted({f"{name} {value}" for layer in case.plan.layers for name, value in (
             ("decay", layer.spec.decay.kind), ("reset", f"{layer.spec.reset} {layer.spec.reset_time}"),
-            ("overflow", layer.spec.overflow), ("clear", layer.spec.clear), ("input", layer.spec.input_on_reset))}),
+            ("overflow", layer.spec.overflow), ("clear", layer.spec.clear), ("input", layer.spec.input_on_reset),
+            ("output", layer.spec.output), ("synapse", layer.spec.synapse is not None),
+            ("weights", "lists" if layer.scattered else "dense"), ("sources", len(layer.sources)),
+            ("graded", layer.input_value_bits > 0))} | {f"node {type(node).__name__}" for node in case.plan.graph.nodes}),
     }
 
 
 def run_batch(seeds: list[int]) -> list[dict[str, Any]]:
     """Compile and check some cases, and return a record of each."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    cases = [random_case(seed, largest=largest(seed)) for seed in seeds]
+    cases = [draw(seed) for seed in seeds]
     try:
         simulators = compile_batch([case.plan for case in cases])
     except Exception as error:  # a generator or compiler that gives up is a finding like any other
