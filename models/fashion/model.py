@@ -1,4 +1,4 @@
-"""Fashion-MNIST: two convolutions with batch normalisation and pooling, 10 classes."""
+"""Fashion-MNIST: two convolutions with batch normalisation and pooling, 10 classes read from membranes that do not spike."""
 
 import snntorch as snn
 import torch
@@ -20,18 +20,21 @@ class Net(nn.Module):
         self.pool2 = nn.MaxPool2d(2)
         self.flatten = nn.Flatten()
         self.fc3 = nn.Linear(16 * 7 * 7, 10)
-        self.lif3 = snn.Leaky(beta=0.875, spike_grad=gradient)
+        self.readout = snn.Leaky(beta=0.875, reset_mechanism="none")
 
-    def forward(self, x):
-        """Return spikes and membranes of the output, each (timesteps, samples, 10), for x (timesteps, samples, 1, 28, 28)."""
+    def membranes(self, x):
+        """Return the output membranes (timesteps, samples, 10) for x (timesteps, samples, 1, 28, 28)."""
         mem1 = self.lif1.init_leaky()
         mem2 = self.lif2.init_leaky()
-        mem3 = self.lif3.init_leaky()
-        spk3_rec, mem3_rec = [], []
+        mem3 = self.readout.init_leaky()
+        mem3_rec = []
         for step in range(x.size(0)):
             spk1, mem1 = self.lif1(self.norm1(self.conv1(x[step])), mem1)
             spk2, mem2 = self.lif2(self.norm2(self.conv2(self.pool1(spk1))), mem2)
-            spk3, mem3 = self.lif3(self.fc3(self.flatten(self.pool2(spk2))), mem3)
-            spk3_rec.append(spk3)
+            _, mem3 = self.readout(self.fc3(self.flatten(self.pool2(spk2))), mem3)
             mem3_rec.append(mem3)
-        return torch.stack(spk3_rec), torch.stack(mem3_rec)
+        return torch.stack(mem3_rec)
+
+    def forward(self, x):
+        """Return the output membranes of the last timestep (samples, 10): the largest decides."""
+        return self.membranes(x)[-1]
