@@ -34,8 +34,9 @@ class Walker(wiring.Component):
     `take` asks for them; a word is cleared when its last neuron is taken. After the last neuron events are taken again. After a
     reset all words are cleared first: ``synapses.words`` cycles.
 
-    A timestep takes ``sum of the lengths of its lists + outputs`` cycles and a few, when events are waiting and sums are taken
-    at once; an event with an empty list takes one.
+    A timestep takes ``words + outputs + 7`` cycles when events are waiting and sums are taken at once, from its first event to
+    its last sum; `words` are those of its lists, and one for each event whose list is empty. Events with empty lists at its end
+    overlap with the pipeline: each of them makes the 7 one less, down to 3. Where no list has words it is 3, without events 2.
 
     Parameters
     ----------
