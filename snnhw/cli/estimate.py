@@ -30,13 +30,15 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     problems = area.problems(f"network {opened.graph.name!r}", weights_loaded=plan.loaded_words > 0)
     results |= {"area": area.as_dict(), "ok": not problems, "problem": "; ".join(problems) or None}
     cycles, micros = results["cycles"], results["microseconds"]
+    estimated = "" if plan.predictable else ", estimated"
     session.finish(
         results,
         key_values(f"Estimate for {target}", {
             "samples": results["samples"], "clock MHz": results["clock_hz"] / 1e6,
-            "cycles per sample": f"{cycles['mean']:,.0f} ({cycles['min']:,.0f} .. {cycles['max']:,.0f})",
-            "µs per sample": f"{micros['mean']:,.1f} ({micros['min']:,.1f} .. {micros['max']:,.1f})",
+            f"cycles per sample{estimated}": f"{cycles['mean']:,.0f} ({cycles['min']:,.0f} .. {cycles['max']:,.0f})",
+            f"µs per sample{estimated}": f"{micros['mean']:,.1f} ({micros['min']:,.1f} .. {micros['max']:,.1f})",
             "lane utilisation": f"{results['lane_utilisation']:.1%}",
         }),
-        table("Area, before synthesis", ("resource", "estimate", "low", "high", "available"), area.rows()),
+        table(f"Area, before synthesis{'' if area.calibrated else ', not calibrated for cores with lists'}",
+              ("resource", "estimate", "low", "high", "available"), area.rows()),
         text_table(layer_table(results["layers"])), text_table(energy_table(results["energy"])), folder=opened.folder)

@@ -13,7 +13,8 @@ from snnhw.cost.constants import PROVENANCES, ConstantSet
 __all__ = ["KINDS", "STATIC", "Driver", "Energy", "Ratio", "Term", "ratio"]
 
 STATIC = "static"
-KINDS = ("accumulate", "finalise", "logic", "weights", "events", "membranes", "parameters", "flip-flops", "clock", STATIC)
+KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "currents", "membranes", "parameters", "flip-flops",
+         "clock", STATIC)
 DRIVERS = 3
 
 

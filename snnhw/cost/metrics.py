@@ -18,8 +18,10 @@ def layer_metrics(layer: LayerPlan, train: np.ndarray, fired: np.ndarray) -> dic
     ----------
     layer : LayerPlan
         The layer.
-    train, fired : bool array, (samples, timesteps, neurons)
-        What reached the layer, and what left it.
+    train : bool array, (samples, timesteps, inputs)
+        Events that reached the layer, those of all of its sources: :func:`snnhw.plan.accesses.events_of`.
+    fired : array, (samples, timesteps, neurons)
+        What left it, 0 for nothing.
     """
     samples, timesteps, _ = train.shape
     synapses = layer.synapses

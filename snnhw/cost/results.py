@@ -12,6 +12,7 @@ from snnhw.cost.counts import SIGNALS, Counts
 from snnhw.cost.energy import Energy, ratio
 from snnhw.cost.metrics import layer_metrics
 from snnhw.plan import Plan
+from snnhw.plan.accesses import events_of
 
 __all__ = ["Json", "comparison_json", "constants_json", "energy_json", "idle_json", "layers_json", "spread_json", "steps_json"]
 
@@ -94,14 +95,14 @@ def constants_json(constants: ConstantSet) -> Json:
 def layers_json(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts) -> list[Json]:
     """Return shape, counts and metrics of each layer; utilisation is synaptic operations over lanes times cycles."""
     rows = []
-    source = plan.graph.input.name
     for layer in plan.layers:
-        metrics = layer_metrics(layer, trains[source], trains[layer.name])
+        metrics = layer_metrics(layer, events_of(layer, trains), trains[layer.name])
         rows.append(
             {
                 "layer": layer.name,
                 "inputs": layer.inputs,
                 "neurons": layer.outputs,
+                "sources": [{"layer": source.name, "delayed": source.delayed} for source in layer.sources],
                 "lanes": layer.lanes,
                 "tiles": layer.tiles,
                 "weight_bits": layer.weight_bits,
@@ -113,7 +114,6 @@ def layers_json(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts) ->
                 "metrics": metrics,
             }
         )
-        source = layer.name
     return rows
 
 

@@ -18,6 +18,7 @@ from snnhw.plan.ram import RamUse, map_memories
 
 __all__ = [
     "Target",
+    "accumulate_bits",
     "activity_energy",
     "finaliser_bits",
     "full_energy",
@@ -68,13 +69,23 @@ def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
     return added, 0 if spec.output == "state" else layer.state_bits * spec.grades, multiplied
 
 
+def accumulate_bits(layer: LayerPlan, counts: Mapping[str, float]) -> tuple[float, float]:
+    """Return what the weighted sums of a sample ask for: bits added, products of bits multiplied.
+
+    A dense core adds a weight for each event and neuron; lanes past the last neuron are left out. A core with lists adds every
+    lane of every word that it reads. Events with values multiply their weights.
+    """
+    additions = counts["accumulate"] * layer.lanes if layer.scattered else counts["events_write"] * layer.outputs
+    return additions * layer.current_bits, additions * layer.weight_bits * layer.input_value_bits
+
+
 def _means(counts: Counts, index: int) -> dict[str, float]:
     return {name: counts.mean(index, name) for name in counts.layers[index]}
 
 
 def _operation_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
     added, compared, multiplied = finaliser_bits(layer)
-    synaptic = counts["events_write"] * layer.outputs * layer.current_bits
+    synaptic, products = accumulate_bits(layer, counts)
     updates = counts["finalise"]
     if constants.kind == "asic":
         terms = [
@@ -87,6 +98,8 @@ def _operation_terms(layer: LayerPlan, counts: Mapping[str, float], constants: C
             Term(layer.name, "accumulate", synaptic, "bit", ("add_toggles", "toggle")),
             Term(layer.name, "finalise", updates * (added + compared), "bit", ("add_toggles", "toggle")),
         ]
+    if products:
+        terms.append(Term(layer.name, "accumulate", products, "bit2", ("multiply",)))
     if multiplied:
         terms.append(Term(layer.name, "finalise", updates * multiplied, "bit2", ("multiply",)))
     return terms
@@ -128,8 +141,9 @@ def operation_energy(
 ) -> Energy:
     """Return rung A0: operations times energy per operation, the formula of most papers.
 
-    A synaptic operation is an addition of the width of the accumulator: input spikes times neurons,
-    zero weights included, lanes past the last neuron not.
+    A synaptic operation is an addition of the width of the accumulator: in a dense core input spikes times neurons,
+    zero weights included, lanes past the last neuron not; in a core with lists every lane of every word of the lists of its
+    events. Events with values multiply too.
     """
     return Energy(rung, "operations", basis, asic, tuple(_core_terms(plan, counts, asic)), draws, seed)
 
@@ -146,7 +160,9 @@ def memory_energy(
 ) -> Energy:
     """Return rung A1: A0 and every memory access times the energy of an access of its size and width.
 
-    Weight words, event list, membranes (the sweep of the leak), parameters. Neither clock nor leakage.
+    Weight words, event list, membranes (the sweep of the leak), parameters; in a core with lists where each list lies, and the
+    currents: each word that is added is read and written, each neuron read, each word cleared. Neither clock nor leakage, nor
+    the queues between cores.
     """
     terms = _core_terms(plan, counts, asic)
     terms += [term for layer in plan.layers for term in macro_terms(layer, _means(counts, layer.index), asic)]
@@ -168,7 +184,7 @@ def full_energy(
     return Energy(rung, "operations, memory accesses, clock and static power", basis, target.constants, tuple(terms), draws, seed)
 
 
-_PARTS = {"accumulator": "accumulate", "finaliser": "finalise"}
+_PARTS = {"accumulator": "accumulate", "walker": "accumulate", "finaliser": "finalise"}
 
 
 def place(names: Iterable[str]) -> tuple[int | None, str]:

@@ -5,12 +5,14 @@ Memories follow the rules of :mod:`snnhw.plan.ram`. Logic cells and flip-flops a
     coefficient * feature
 
 where the features are widths and counts of the plan, and the coefficients of each family were fitted to a corpus of synthesised
-random plans (``area.toml``, made by ``benchmarks/area_corpus.py``, has them with the error on plans that were held out).
+random plans (``area.toml``, made by ``benchmarks/area_corpus.py``, has them with the error on plans that were held out). The
+corpus has no cores with lists and none with several sources: what such a plan takes is estimated with the features of dense
+cores, and its bounds are far apart.
 """
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,18 +23,29 @@ import numpy as np
 from snnhw.board import RESOURCES, Board, available, shortages
 from snnhw.fixed import signed_bits
 from snnhw.plan.cycles import write_stage
-from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.plan import LayerPlan, Memory, Plan
 from snnhw.plan.ram import RamUse, map_memories
 
 __all__ = ["Area", "core_features", "estimate_area", "multipliers", "plan_features"]
 
+UNCALIBRATED_ERROR = 0.4
 _FITTED = "logic", "flip_flops"
 # Yosys 0.70, dsp_map.v of each family: widest operand, narrowest rest, narrowest product that become a multiplier block.
 _MULTIPLIERS = {"ice40": (16, 2, 11), "ecp5": (18, 4, 9), "gowin": (18, 4, 9), "xilinx7": (18, 2, 9)}
+_NARROWEST = {"ice40": 11, "ecp5": 4, "gowin": 4, "xilinx7": 9}  # product of a weight and a value that becomes one
 
 
-def core_features(layer: LayerPlan, uses: Mapping[str, RamUse]) -> dict[str, float]:
-    """Return what the logic of one core depends on; `uses` are its memories by role."""
+def _calibrated(plan: Plan) -> bool:
+    """Whether the corpus has plans like this one."""
+    return not any(layer.scattered or len(layer.sources) > 1 or layer.sources[0].delayed for layer in plan.layers)
+
+
+def core_features(layer: LayerPlan, uses: Sequence[RamUse]) -> dict[str, float]:
+    """Return what the logic of one core depends on; `uses` are its memories.
+
+    A core with lists has, in each lane, registers for what is added and for what was written last beside the sum, as wide as
+    the two accumulators of a dense lane; its pointers and places are counted as addresses.
+    """
     spec = layer.spec
     memories = {memory.role: memory for memory in layer.memories}
     state_bits = min(layer.state_bits, layer.state.bits)
@@ -45,8 +58,8 @@ def core_features(layer: LayerPlan, uses: Mapping[str, RamUse]) -> dict[str, flo
         "lane_current_bits": layer.lanes * layer.current_bits,
         "lane_weight_bits": layer.lanes * layer.weight_bits,
         "lanes": layer.lanes,
-        "event_address_bits": math.log2(2 * layer.inputs) + 1,
-        "weight_address_bits": math.log2(memories["weights"].depth) + 1 if layer.tiles > 1 else 0,
+        "event_address_bits": math.log2(memories["events"].depth) + 1 if "events" in memories else _place_bits(memories["currents"]),
+        "weight_address_bits": math.log2(memories["weights"].depth) + 1 if layer.tiles > 1 or layer.scattered else 0,
         "neuron_bits": layer.output_address_bits,
         "stages": write_stage(layer),
         "state_bits": state_bits + synapse_bits,
@@ -55,14 +68,20 @@ def core_features(layer: LayerPlan, uses: Mapping[str, RamUse]) -> dict[str, flo
         "late_bits": layer.update_bits if late else 0,
         "clipped_bits": sum(bits for bits, wider in clipped if wider) if spec.overflow == "saturate" else 0,
         "parameter_bits": sum(layer.parameter_bits.values()),
-        "multiplied_bits": sum(bits + decay.shift for bits, decay in multiplied if decay is not None and decay.kind == "mul"),
-        "mux_bits": sum(use.mux_bits for use in uses.values() if use.resource != "lut_ram"),
-        "lut_rams": sum(use.blocks for use in uses.values() if use.resource == "lut_ram"),
-        "lut_ram_mux_bits": sum(use.mux_bits for use in uses.values() if use.resource == "lut_ram"),
-        "constant_bits": sum(use.memory.bits for use in uses.values() if use.resource == "logic" and use.memory.content == "rom"),
-        "register_bits": sum(use.memory.bits for use in uses.values() if use.resource == "logic" and use.memory.content != "rom"),
+        "multiplied_bits": sum(bits + decay.shift for bits, decay in multiplied if decay is not None and decay.kind == "mul")
+        + 2 * layer.lanes * layer.weight_bits * layer.input_value_bits,
+        "mux_bits": sum(use.mux_bits for use in uses if use.resource != "lut_ram"),
+        "lut_rams": sum(use.blocks for use in uses if use.resource == "lut_ram"),
+        "lut_ram_mux_bits": sum(use.mux_bits for use in uses if use.resource == "lut_ram"),
+        "constant_bits": sum(use.memory.bits for use in uses if use.resource == "logic" and use.memory.content == "rom"),
+        "register_bits": sum(use.memory.bits for use in uses if use.resource == "logic" and use.memory.content != "rom"),
         "loaded_bits": memories["weights"].width if layer.weights_loaded else 0,
     }
+
+
+def _place_bits(currents: Memory) -> float:
+    """Return the bits of an address of the currents: the walker keeps as many of them as an event list has addresses."""
+    return math.log2(currents.depth) + 1
 
 
 def plan_features(plan: Plan, board: Board) -> dict[str, float]:
@@ -70,7 +89,7 @@ def plan_features(plan: Plan, board: Board) -> dict[str, float]:
     uses = map_memories(plan, board)
     total: dict[str, float] = {"accelerator": 1}
     for layer in plan.layers:
-        for name, value in core_features(layer, {use.memory.role: use for use in uses if use.layer == layer.index}).items():
+        for name, value in core_features(layer, [use for use in uses if use.layer == layer.index]).items():
             total[name] = total.get(name, 0) + value
     rows = [use.mux_bits // use.memory.width + 1 for use in uses]
     return total | {
@@ -81,7 +100,7 @@ def plan_features(plan: Plan, board: Board) -> dict[str, float]:
 
 
 def multipliers(plan: Plan, board: Board) -> int:
-    """Return the multiplier blocks of a plan on a board: those of decays that multiply.
+    """Return the multiplier blocks of a plan on a board: those of decays that multiply, and of events with values.
 
     Yosys cuts a product into blocks and leaves narrow products and narrow rests to logic.
     """
@@ -95,6 +114,8 @@ def multipliers(plan: Plan, board: Board) -> int:
 
     total = 0
     for layer in plan.layers:
+        if (value_bits := layer.input_value_bits) and layer.weight_bits + value_bits >= _NARROWEST[board.family]:
+            total += layer.lanes * parts(layer.weight_bits, value_bits) * parts(value_bits, layer.weight_bits)
         words = [(layer.spec.decay, min(layer.state_bits, layer.state.bits))]
         if layer.spec.synapse is not None and layer.synapse is not None:
             words.append((layer.spec.synapse, min(layer.synapse_bits, layer.synapse.bits)))
@@ -124,6 +145,9 @@ class Area:
         Highest clock frequency after place and route; None where it is left to the vendor's tool.
     memories : tuple of RamUse
         What each memory becomes.
+    calibrated : bool
+        The bounds were measured on plans of this kind. Of others, logic and flip-flops lie between bounds that are guessed, and
+        no frequency is known.
     """
 
     board: Board
@@ -131,6 +155,7 @@ class Area:
     used: dict[str, tuple[int, int, int]]
     fmax_mhz: tuple[float, float, float] | None
     memories: tuple[RamUse, ...]
+    calibrated: bool = True
 
     def problems(self, design: str, *, weights_loaded: bool = False) -> list[str]:
         """Return a sentence for each resource of which the device has too few, even if the estimate is too high."""
@@ -157,7 +182,7 @@ class Area:
         have = available(self.board)
         frequency = dict(zip(("estimate", "low", "high"), self.fmax_mhz, strict=True)) if self.fmax_mhz else None
         return {
-            "board": self.board.name, "top": self.top, "fits": self.fits,
+            "board": self.board.name, "top": self.top, "fits": self.fits, "calibrated": self.calibrated,
             "used": {name: {"used": used, "low": low, "high": high, "available": have[name]}
                      for name, (used, low, high) in self.used.items() if have[name]},
             "fmax_mhz": frequency,
@@ -191,10 +216,11 @@ def estimate_area(plan: Plan, board: Board, *, top: Literal["core", "board"] = "
     features = plan_features(plan, board)
     memories = map_memories(plan, board)
     added = family["board_top"] if top == "board" else {}
+    calibrated = _calibrated(plan)
     used = {}
     for name in RESOURCES:
         if name in _FITTED:
-            value, error = _fitted(family[name], features), family[name]["error_p90"]
+            value, error = _fitted(family[name], features), family[name]["error_p90"] if calibrated else UNCALIBRATED_ERROR
             extra = added.get(name, 0)
             used[name] = round(value + extra), math.floor(value * (1 - error) + extra), math.ceil(value * (1 + error) + extra)
         else:
@@ -202,7 +228,7 @@ def estimate_area(plan: Plan, board: Board, *, top: Literal["core", "board"] = "
             used[name] = (count + added.get(name, 0),) * 3
     clock = family.get("period_ns", {"boards": {}})
     frequency = None  # of a board that was never measured, nothing is known
-    if board.name in clock["boards"]:
+    if calibrated and board.name in clock["boards"]:
         estimate, error = 1e3 / (_fitted(clock, features) * clock["boards"][board.name]), clock["error_p90"]
         frequency = round(estimate, 1), round(estimate * (1 - error), 1), round(estimate * (1 + error), 1)
-    return Area(board, top, used, frequency, memories)
+    return Area(board, top, used, frequency, memories, calibrated)

@@ -1,4 +1,4 @@
-"""Schedule of a core, and the exact number of cycles of a sample.
+"""Schedule of a core, and the number of cycles of a sample: exact for chains of dense cores, an estimate for all others.
 
 The cores of a pipeline wait for each other only at the ends of tiles and of timesteps, so the model
 follows those moments alone: for each tile a few maxima and sums, for all samples at once. Two parts of a
@@ -12,11 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from snnhw.ir import Decay
+from snnhw.plan.accesses import events_of
 from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.synapses import Scattered
 
-__all__ = ["ACCUMULATE_STAGES", "drive_stage", "leak_stages", "pause_slots", "predict_cycles", "write_stage"]
+__all__ = ["ACCUMULATE_STAGES", "WALK_STAGES", "drive_stage", "estimate_cycles", "leak_stages", "pause_slots", "predict_cycles",
+           "write_stage"]
 
 ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
+WALK_STAGES = 5  # cycles from the event to the addition of the first word of its list
 INPUT_STAGES = 1  # register before the first core
 OUTPUT_STAGES = 1  # register behind the last core
 FAR = 1 << 62  # a tick that never comes
@@ -167,7 +171,14 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     Returns
     -------
     int64 array, (samples,)
+
+    Raises
+    ------
+    ValueError
+        The plan is not a chain of dense cores: :attr:`Plan.predictable`, see :func:`estimate_cycles`.
     """
+    if not plan.predictable:
+        raise ValueError("Plan must be a chain of cores with dense weights for its cycles to be predicted; others are estimated")
     source = np.asarray(trains[plan.graph.input.name])
     samples, timesteps, _ = source.shape
     cores = [_Core(layer, samples) for layer in plan.layers]
@@ -183,3 +194,97 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
             ready = cores[index + 1].handed + 1 if index + 1 < len(cores) else always
             moment = core.step(moment, events[index][:, t], firsts[index][:, t], ready)
     return moment + OUTPUT_STAGES + 1
+
+
+class _Flow:
+    """One core of a graph, as :func:`estimate_cycles` follows it. Every time is int64, (samples,).
+
+    Attributes
+    ----------
+    open : int64 array
+        The first event of the next timestep is taken.
+    left : list of int64 array
+        The tick of each timestep has left.
+    """
+
+    def __init__(self, layer: LayerPlan, trains: Mapping[str, np.ndarray]):
+        self.layer = layer
+        events = events_of(layer, trains)
+        # Cycles that the events of each source take, timestep by timestep.
+        slots = np.ones(layer.inputs, np.int64)
+        if isinstance(layer.synapses, Scattered):
+            slots = np.maximum(layer.synapses.list_lengths(), 1)
+        self.work = [events[:, :, source.offset:source.offset + source.count] @ slots[source.offset:source.offset + source.count]
+                     for source in layer.sources]
+        zero = np.zeros(events.shape[0], np.int64)
+        self.open, self.left = zero, [zero]
+        self._finished = self._free = zero
+
+    def begin(self, arrived: np.ndarray, timestep: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return when the first sum of a timestep is taken, and when the last may be; `arrived` is the end of its events."""
+        layer, work = self.layer, sum(part[:, timestep] for part in self.work)
+        if layer.scattered:
+            first = np.maximum(np.maximum(self.open + work, arrived) + WALK_STAGES + 2, self._free)
+            return first, first + layer.outputs - 1
+        handed = np.maximum(arrived, self._finished)
+        slots = np.maximum(work, 1)
+        self.open, self._finished = handed + 1, handed + layer.tiles * slots
+        first = np.maximum(handed + slots + ACCUMULATE_STAGES, self._free)
+        rest = layer.outputs - (layer.tiles - 1) * layer.lanes
+        return first, np.maximum(first + layer.outputs, handed + layer.tiles * slots + ACCUMULATE_STAGES + rest) - 1
+
+    def end(self, taken: np.ndarray) -> None:
+        """Note when the last sum of a timestep is taken."""
+        layer = self.layer
+        if layer.scattered:
+            self.open = taken + 1
+        else:
+            # Two tiles wait at most: one in the shadow register, one in the accumulators.
+            self._finished = np.maximum(self._finished, taken - 2 * layer.lanes)
+        self._free = taken + 1 + pause_slots(layer)
+        self.left.append(taken + write_stage(layer) + 2)
+
+
+def estimate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return about how many clock cycles each sample takes, of any plan, when each is run alone.
+
+    Cores are followed timestep by timestep: a core begins when the events of all of its sources are in, it holds up those that
+    feed it while it is busy, and a delayed source is waited for in the timestep after. What several cores do within a timestep at
+    the same time is taken as the longest of it. Memories of currents that a reset clears are not counted.
+
+    Parameters
+    ----------
+    plan : Plan
+        The accelerator.
+    trains : mapping of str to array, (samples, timesteps, neurons)
+        Spikes of the input and of every core, by name: ``Trace.spikes`` of the reference.
+
+    Returns
+    -------
+    int64 array, (samples,)
+        From the first transfer into the accelerator to the transfer of the last tick out of it.
+    """
+    cores = [_Flow(layer, trains) for layer in plan.layers]
+    samples, timesteps, _ = np.asarray(trains[plan.graph.input.name]).shape
+    takers: dict[int | None, list[tuple[_Flow, int]]] = {}
+    for core in cores:
+        for place, source in enumerate(core.layer.sources):
+            if not source.delayed and not source.queue:
+                takers.setdefault(source.core, []).append((core, place))
+    given = np.zeros(samples, np.int64)  # the last tick has come in
+    for t in range(timesteps):
+        def held_up(producer: int | None, first: np.ndarray, last: np.ndarray, stages: int, t: int = t) -> np.ndarray:
+            """Return when a producer begins its last event, if it does from `first` to `last` when nothing holds up its pipeline."""
+            for core, place in takers.get(producer, []):
+                last = np.maximum(last, np.maximum(first, core.open - stages) + core.work[place][:, t])
+            return last
+
+        events = np.count_nonzero(np.asarray(trains[plan.graph.input.name])[:, t], axis=1)
+        given = held_up(None, given + 1, given + 1 + events, 0)
+        for index, core in enumerate(cores):
+            ends = [given if source.core is None else cores[source.core].left[t + (not source.delayed)]
+                    for source in core.layer.sources]
+            arrived = np.max(ends, axis=0) + (len(ends) > 1)
+            first, last = core.begin(arrived, t)
+            core.end(held_up(index, first, last, write_stage(core.layer) + 1))
+    return cores[plan.output].left[-1] + OUTPUT_STAGES + 1

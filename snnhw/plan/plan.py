@@ -14,7 +14,7 @@ from snnhw.plan.synapses import Dense, Scattered
 
 __all__ = ["LayerPlan", "Memory", "Plan", "Source"]
 
-Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters"]
+Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters", "queue"]
 
 
 @dataclass(frozen=True)

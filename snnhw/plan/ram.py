@@ -125,8 +125,9 @@ def _varying_bits(columns: Iterable[np.ndarray]) -> int:
 
 
 def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
-    if memory.role == "parameters":
-        varying = _varying_bits(np.asarray(layer.spec.parameters[name]) for name in layer.parameter_bits)
+    if memory.role in ("parameters", "sources"):
+        varying = _varying_bits([column for column, _ in layer.source_fields] if memory.role == "sources" else
+                                [np.asarray(layer.spec.parameters[name]) for name in layer.parameter_bits])
         use = _cheapest(replace(memory, width=max(1, varying)), board.family, layer.index, varying)
         return replace(use, memory=memory)
     read_bits = memory.width
@@ -164,12 +165,24 @@ def _single_port(layer: LayerPlan, kind: _Kind) -> RamUse:
     return RamUse(layer.index, memory, kind.resource, _blocks(rows, memory.width, width, kind.byte), (rows - 1) * memory.width)
 
 
+def _queues(plan: Plan, layer: LayerPlan) -> list[Memory]:
+    """Return the memories between a core and the sources that it may leave waiting: an event with its flags in a word."""
+    queues = []
+    for source in layer.sources:
+        if source.queue > 2:
+            given = plan.layers[source.core] if source.core is not None else None
+            bits = given.output_address_bits + given.value_bits if given is not None else plan.input_bits
+            # Of a first-in first-out memory, the last word is the register behind it.
+            queues.append(Memory("queue", source.queue - 1, bits + 2, "ram"))
+    return queues
+
+
 def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
-    """Return what every memory of `plan` becomes on `board`."""
+    """Return what every memory of `plan` becomes on `board`, the queues between cores included."""
     chosen = single_port_layers(plan, board)
     uses = []
     for layer in plan.layers:
-        for memory in layer.memories:
+        for memory in (*layer.memories, *_queues(plan, layer)):
             if memory.role == "weights" and layer.index in chosen:
                 uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
             else:

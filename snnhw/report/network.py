@@ -5,8 +5,8 @@ from snnhw.report.records import Part
 
 __all__ = ["draw_network"]
 
-WIDTH, HEIGHT, GAP, LEAD, PER_ROW, MARGIN = 178, 112, 62, 46, 4, 6
-LETTERS = 18
+WIDTH, HEIGHT, GAP, LEAD, PER_ROW, MARGIN = 178, 128, 62, 46, 4, 6
+LETTERS = 24
 
 
 def _cut(text: str) -> str:
@@ -17,19 +17,21 @@ def _number(count: Part, noun: str) -> str:
     return f"{count.shown} {noun}{'' if count.number == 1 else 's'}"
 
 
-def draw_network(layers: list[Part], steps: int | None = None) -> Diagram | None:
+def draw_network(layers: list[Part], steps: int | None = None, inputs: int | None = None) -> Diagram | None:
     """Return the network as a diagram, from the layers of an estimate; None when there are none.
 
-    Each box holds a layer's shape, bits and lanes, and how many cycles of a sample its accumulators are busy.
+    Each box holds a layer's shape, bits and lanes, where its spikes come from if not from the layer before alone, and how many
+    cycles of a sample its accumulators are busy. `inputs` are those of the network; by default those of its first layer.
     """
     if not layers:
         return None
     boxes, arrows = [], []
+    names = {layer["layer"].text for layer in layers}
 
     def place(index: int) -> tuple[int, int]:
         return MARGIN + (index % PER_ROW) * (WIDTH + GAP), MARGIN + (index // PER_ROW) * (HEIGHT + LEAD)
 
-    sources = layers[0]["inputs"].shown or "?"
+    sources = f"{inputs:,}" if inputs is not None else layers[0]["inputs"].shown or "?"
     boxes.append(
         Box(
             *place(0),
@@ -50,12 +52,20 @@ def draw_network(layers: list[Part], steps: int | None = None) -> Diagram | None
             f"weights {layer['weight_bits'].shown} b, state {layer['state_bits'].shown} b",
             f"{_number(layer['lanes'], 'lane')} × {_number(layer['tiles'], 'tile')}",
         ]
+        given = [(source["layer"].text, source["delayed"].flag) for source in layer["sources"].elements]
+        before = layers[index - 2]["layer"].text if index > 1 else next((who for who, _ in given if who not in names), "")
+        joined = not given or (before, False) in given
+        if given and given != [(before, False)]:
+            lines.append("from " + ", ".join(who + (" (delayed)" if late else "") for who, late in given))
         if busy is not None:
             lines.append(f"busy {busy:,.0f} cycles")
-        boxes.append(Box(x, y, WIDTH, HEIGHT, "layer", _cut(name), tuple(lines), f"{name}: {', '.join(lines)}"))
-        events = layer["counts"]["events_write"].number
+        boxes.append(Box(x, y, WIDTH, HEIGHT, "layer", _cut(name), tuple(map(_cut, lines)), f"{name}: {', '.join(lines)}"))
+        counts = layer["counts"]
+        events = counts["sources_read" if counts["events_write"].number is None else "events_write"].number
         before_x, before_y = place(index - 1)
         text = "" if events is None else f"{events:,.0f} ev"
+        if not joined:
+            continue
         if before_y == y:
             middle = y + HEIGHT // 2
             arrows.append(Arrow(f"M{before_x + WIDTH} {middle}H{x - 7}", text, before_x + WIDTH + GAP // 2 - 3, middle - 8))

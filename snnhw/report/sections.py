@@ -1,5 +1,7 @@
 """Sections of the report: each from the records it needs, or from what would make them."""
 
+import math
+
 from snnhw.report.network import draw_network
 from snnhw.report.page import (
     ESTIMATED,
@@ -27,15 +29,17 @@ __all__ = [
 
 def network_section(run: Run) -> Section:
     """Draw the network."""
-    steps = run["lower"]["timesteps"].number or run["inspect"]["timesteps"].number
-    diagram = draw_network(layers_of(run), int(steps) if steps else None)
+    steps = run[run.lowered]["timesteps"].number or run["inspect"]["timesteps"].number
+    sizes = [size.number for size in run["import"]["inputs"].elements]
+    inputs = math.prod(int(size) for size in sizes if size is not None) if sizes else None
+    diagram = draw_network(layers_of(run), int(steps) if steps else None, inputs)
     return Section("network", "Network", [diagram] if diagram else missing(run, "estimate"))
 
 
 def accuracy_section(run: Run) -> Section:
     """Compare the float, the quantized and the integer model."""
-    section = Section("accuracy", "Accuracy", missing(run, "lower"))
-    lower = run["lower"]
+    section = Section("accuracy", "Accuracy", missing(run, run.lowered))
+    lower = run[run.lowered]
     models = (
         ("float", "float network"),
         ("quantized", "network with quantized weights and states"),
@@ -91,9 +95,11 @@ def verification_section(run: Run) -> Section:
         section.blocks.append(Note(problem, "bad"))
     identity = run["energy"]["count_identity"]
     if (compared_counts := identity["compared"].number) is not None:
+        predicted = run["energy"]["cycles"]["label"].text != "estimated"
         section.blocks.append(
             Note(
-                f"{thousands(compared_counts)} access and cycle counts predicted from the plan were measured in the RTL; "
+                f"{thousands(compared_counts)} access {'and cycle ' if predicted else ''}counts predicted from the plan "
+                f"were measured in the RTL; "
                 f"{thousands(identity['different'].number)} differ.",
                 "good" if identity["different"].number == 0 else "bad",
             )

@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from example_graphs import EXAMPLES, example_graph
 
 from snnhw.board import RESOURCES, load_board
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
@@ -109,3 +110,38 @@ def test_a_decay_that_multiplies_takes_multiplier_blocks(board, state_bits, fact
     assert multipliers(lif(), load_board(board)) == 0
     both = lif(state_bits=state_bits, weight_bits=8, decay=Decay("mul", 8, factor), synapse=Decay("mul", 8, factor, "zero"))
     assert multipliers(both, load_board(board)) == 2 * expected
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_only_plans_like_those_of_the_corpus_are_calibrated(name):
+    plan, board = make_plan(example_graph(name), lanes=2), load_board("icebreaker")
+    area = estimate_area(plan, board)
+    assert area.calibrated == area.as_dict()["calibrated"] == (name == "state")
+    assert (area.fmax_mhz is not None) == area.calibrated
+    if not area.calibrated:
+        core = estimate_area(plan, board, top="core")
+        for resource in ("logic", "flip_flops"):
+            estimate, low, high = core.used[resource]
+            assert 0 < low <= 0.6 * estimate + 1
+            assert high >= 1.4 * estimate - 1
+
+
+# Logic cells, flip-flops and RAM blocks that Yosys and nextpnr packed for two lanes on the iCEBreaker.
+PACKED = {"conv": (1181, 586, 4), "recurrent": (816, 441, 2), "graded": (922, 532, 0), "count": (850, 526, 0)}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_core_with_lists_lies_between_the_bounds(name):
+    area = estimate_area(make_plan(example_graph(name), lanes=2), load_board("icebreaker"), top="core")
+    logic, flip_flops, blocks = PACKED[name]
+    assert area.used["logic"][1] <= logic <= area.used["logic"][2]
+    assert area.used["flip_flops"][1] <= flip_flops <= area.used["flip_flops"][2]
+    assert area.used["block_ram"][0] == blocks
+
+
+def test_events_with_values_take_a_multiplier_for_each_lane():
+    plan = make_plan(example_graph("graded"), lanes=8)
+    assert (plan.layers[0].lanes, plan.layers[0].weight_bits, plan.layers[0].input_value_bits) == (5, 4, 4)
+    assert multipliers(plan, load_board("orangecrab-25f")) == 5
+    assert multipliers(plan, load_board("icebreaker")) == 0  # 8 bits are logic there
+    assert multipliers(make_plan(example_graph("count"), lanes=2), load_board("orangecrab-25f")) == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snnhw.board import load_board
-from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.ir import Delay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.ram import map_memories, single_port_layers
 
@@ -68,3 +68,23 @@ def test_bits_that_repeat_a_sign_are_not_stored():
     plan = make_plan(Graph("quiet", nodes, 1), lanes=1)
     assert plan.layers[0].state.bits <= 8
     assert uses(plan, "icebreaker")[0, "membranes"] == ("block_ram", 1)
+
+
+def test_memories_of_lists_and_queues_are_mapped():
+    """A recurrent core with lists keeps the spikes of a timestep in a queue: 40 neurons and a tick, each an address and flags."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-3, 4, (40, 40))
+    nodes = (Input("in", (), (40,), highest=3), Delay("late", ("neurons",), (40,)), Linear("forth", ("in",), weight, 3),
+             Linear("around", ("late",), weight, 3), Neuron("neurons", ("forth", "around"), NeuronSpec(9, bits=12)),
+             Readout("readout", ("neurons",)))
+    plan = make_plan(Graph("recurrent", nodes, 4), lanes=4)
+    layer, = plan.layers
+    assert layer.scattered
+    assert [source.queue for source in layer.sources] == [0, 41]
+    mapped = map_memories(plan, load_board("icebreaker"))
+    assert [use.memory.role for use in mapped] == ["weights", "sources", "currents", "membranes", "queue"]
+    assert [use.memory for use in mapped][:-1] == list(layer.memories)
+    queue = mapped[-1].memory
+    assert (queue.depth, queue.width, queue.content) == (40, 6 + 2, "ram")
+    assert all(use.resource in ("block_ram", "logic") for use in mapped)
+    assert mapped[0].blocks == 1 + (layer.memories[0].depth > 256) * (-(-layer.memories[0].depth // 256) - 1)
