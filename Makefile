@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove slow bench mnist published retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -53,6 +53,10 @@ fuzz: install
 # Formal proofs of the larger blocks.
 prove: install
 	$(bin)/pytest -n $(jobs) -m slow tests/formal
+
+# Small bugs in the blocks that route events and walk lists, each of which must be found.
+mutants: install
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/mutants.py
 
 # Every test that `make test` leaves out.
 slow: install icarus

@@ -1,0 +1,157 @@
+"""Small bugs, one after another, in the blocks that route events and walk lists: are they found?
+
+    python benchmarks/mutants.py
+    python benchmarks/mutants.py --only tick fork
+
+Each bug is made in a copy of the packages and the tests. Asked for their opinion are the tests of the block, its proofs, and one
+random graph that has lists on several tiles, negative values, loaded weights, forks, merges and queues. Ends with 1 if a bug is
+found by none, or if anything fails without a bug. It takes about ten minutes.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GRAPH_SEED = 2
+LIMIT_S = 300
+TESTS = {"walker": {"tests": "tests/rtl_gen/test_walker.py"},
+         "routing": {"tests": "tests/rtl_gen/test_routing.py", "proofs": "tests/formal/test_routing_proofs.py"}}
+GRAPH = f"""
+import sys
+from snnhw.verify import check_disturbed, check_undisturbed, compile_batch
+from snnhw.verify.random_graphs import random_graph_case
+case = random_graph_case({GRAPH_SEED})
+simulator, = compile_batch([case.plan])
+sys.exit(bool(check_undisturbed(simulator, case.spikes).problem or check_disturbed(simulator, case.spikes, case.seed).problem))
+"""
+# A bug is to be found, not to be made small.
+NO_SHRINKING = """
+from hypothesis import Phase
+settings.register_profile("mutants", parent=settings.get_profile("repeatable"), phases=[Phase.explicit, Phase.generate])
+settings.load_profile("mutants")
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: `right` stands in a block's file exactly once, and becomes `wrong`."""
+
+    title: str
+    block: str
+    right: str
+    wrong: str
+
+
+MUTANTS = (
+    Mutant("no forwarding", "walker", "forward.eq(add_valid & (add_place == place))", "forward.eq(0)"),
+    Mutant("forwards what is not written", "walker",
+           "forward.eq(add_valid & (add_place == place))", "forward.eq(add_place == place)"),
+    Mutant("tick before the last addition", "walker", "fetch_valid | place_valid | add_valid)", "fetch_valid | place_valid)"),
+    Mutant("tick past a waiting list", "walker", "idle = ~(found | walk_valid", "idle = ~(walk_valid"),
+    Mutant("not cleared after a reset", "walker", "clearing, sweeping = Signal(init=1), Signal()",
+           "clearing, sweeping = Signal(), Signal()"),
+    Mutant("one word is not cleared after a reset", "walker", "with m.If(clear_place == words - 1):",
+           "with m.If(clear_place == max(0, words - 2)):"),
+    Mutant("cleared before the last lane", "walker", "(tile > final_tile)", "(tile >= final_tile)"),
+    Mutant("never cleared where a lane is missing", "walker",
+           "complete = last_lane | ((lane == lanes - 2) & (tile > final_tile))",
+           "complete = last_lane | ((lane == lanes - 2) & 0)"),
+    Mutant("the next list cuts this one off", "walker", "load.eq(found & (~walk_valid | walk_last))", "load.eq(found)"),
+    Mutant("an empty list has a word", "walker", "walk_valid.eq(count.any()), pointer", "walk_valid.eq(1), pointer"),
+    Mutant("values without a sign", "walker", "found_value = Signal(signed(max(1, value_bits)), reset_less=True)",
+           "found_value = Signal(max(1, value_bits), reset_less=True)"),
+    Mutant("value of the event behind", "walker", "product = weight.as_signed() * fetch_value",
+           "product = weight.as_signed() * walk_value"),
+    Mutant("base of the event behind", "walker", "place.eq(fetch_base + offset)", "place.eq(walk_base + offset)"),
+    Mutant("next tile one word early", "walker", "grid.pitch - grid.columns + 1\n", "grid.pitch - grid.columns\n"),
+    Mutant("rows without their room", "walker", "place.eq(place + 1 + grid.pitch - grid.columns)", "place.eq(place + 1)"),
+    Mutant("every sample ends at once", "walker", "self.sample_end.eq(self.i.payload.last)", "self.sample_end.eq(1)"),
+    Mutant("weights loaded where the pointer is", "walker", "read.addr.eq(Mux(self.load_active, self.load_address, pointer))",
+           "read.addr.eq(pointer)"),
+    Mutant("a fork forgets who has taken", "routing",
+           "output.valid.eq(self.i.valid & ~taken[index])", "output.valid.eq(self.i.valid)"),
+    Mutant("a fork keeps who has taken", "routing", "taken.eq(Mux(self.i.ready, 0, done))", "taken.eq(done)"),
+    Mutant("a fork waits for one consumer", "routing", "self.i.ready.eq(done.all())", "self.i.ready.eq(done.any())"),
+    Mutant("delayed sources must tick first", "routing",
+           "ticked = Signal(len(inputs), init=initial)", "ticked = Signal(len(inputs))"),
+    Mutant("spikes of the sample before", "routing", "given.payload.last if source.delayed else 0", "0"),
+    Mutant("no offset", "routing", "given.payload.address + source.offset", "given.payload.address"),
+    Mutant("an offer is exchanged", "routing", " & ~waiting[index + 1:].any()", ""),
+    Mutant("a source that has ticked goes on", "routing",
+           "given.valid & ~ticked[index] & ~ticked.all()", "given.valid & ~ticked.all()"),
+    Mutant("events while the tick waits", "routing",
+           "given.valid & ~ticked[index] & ~ticked.all()", "given.valid & ~ticked[index]"),
+    Mutant("the end of a delayed source", "routing",
+           "                    if not source.delayed:\n", "                    if True:\n"),
+    Mutant("a tick that nobody takes", "routing",
+           "            with m.If(self.o.ready):\n                m.d.sync += ticked.eq(0)",
+           "            m.d.sync += ticked.eq(0)"),
+    Mutant("a queue one event short", "routing", "depth=self.depth)", "depth=self.depth - 1)"),
+)
+
+
+def copy(folder: Path) -> None:
+    """Copy what the tests need to a folder."""
+    for name in ("snnhw", "rtl_gen", "tests", "sim", "boards"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    with (folder / "tests" / "conftest.py").open("a") as file:
+        file.write(NO_SHRINKING)
+
+
+def fails(command: list[str], folder: Path) -> bool:
+    """Run Python in a folder; return whether it failed, or never ended."""
+    try:
+        result = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return True
+    if result.returncode not in (0, 1):
+        log = result.stdout[-2000:] + result.stderr[-2000:]
+        raise SystemExit(f"error: {' '.join(command)} ended with {result.returncode}\n{log}")
+    return result.returncode != 0
+
+
+def judge(block: str, folder: Path) -> dict[str, bool]:
+    """Return who finds something wrong in a folder."""
+    found = {}
+    for name, path in TESTS[block].items():
+        found[name] = fails(["-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", path], folder)
+    found["graph"] = fails(["-c", GRAPH], folder)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=[], metavar="TEXT", help="bugs with one of these in their title or block")
+    only = parser.parse_args().only
+    chosen = [mutant for mutant in MUTANTS if not only or any(text in f"{mutant.block} {mutant.title}" for text in only)]
+    missed = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy(folder)
+        for block in dict.fromkeys(mutant.block for mutant in chosen):
+            if any(found := judge(block, folder).values()):
+                print(f"{block}: fails without a bug: {found}")
+                return 1
+        for mutant in chosen:
+            path = folder / "rtl_gen" / f"{mutant.block}.py"
+            text = path.read_text()
+            if text.count(mutant.right) != 1:
+                raise SystemExit(f"error: {mutant.title}: {mutant.right!r} must be in {mutant.block}.py once")
+            path.write_text(text.replace(mutant.right, mutant.wrong))
+            found = judge(mutant.block, folder)
+            path.write_text(text)
+            missed += not any(found.values())
+            by = ", ".join(name for name, yes in found.items() if yes) or "NOBODY"
+            print(f"{mutant.block:8} {mutant.title:40} found by {by}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} found")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
