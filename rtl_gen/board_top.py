@@ -26,8 +26,8 @@ LIGHT_S = 0.05
 
 def board_format(plan: Plan) -> Format:
     """Return the message sizes of a plan's core on a board."""
-    return Format(plan.inputs, plan.outputs, max((memory.width for layer in plan.layers for memory in layer.memories
-                                                  if memory.content == "loaded"), default=0))
+    weight_bits = max((layer.memories[0].width for layer in plan.layers if layer.weights_loaded), default=0)
+    return Format(plan.inputs, plan.outputs, weight_bits, plan.input_value_bits, plan.last.output_value_bits)
 
 
 class CorePorts(wiring.Component):
@@ -125,12 +125,12 @@ class BoardTop(wiring.Component):
             self.uart_tx.eq(transmitter.tx),
             core.aresetn.eq((waited == start_up_cycles) & ~reader.restart),
             core.s_axis_tvalid.eq(reader.o_events.valid),
-            core.s_axis_tdata.eq(reader.o_events.payload.address),
+            core.s_axis_tdata.eq(reader.o_events.payload.data),
             core.s_axis_tlast.eq(reader.o_events.payload.tick),
             core.s_axis_tuser.eq(reader.o_events.payload.last),
             reader.o_events.ready.eq(core.s_axis_tready),
             writer.i.valid.eq(core.m_axis_tvalid),
-            writer.i.payload.address.eq(core.m_axis_tdata),
+            writer.i.payload.data.eq(core.m_axis_tdata),
             writer.i.payload.tick.eq(core.m_axis_tlast),
             writer.i.payload.last.eq(core.m_axis_tuser),
             core.m_axis_tready.eq(writer.i.ready),

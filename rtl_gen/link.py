@@ -9,8 +9,8 @@ from snnhw.board.link import Code, Format
 __all__ = ["MessageReader", "MessageWriter"]
 
 
-def _beat(address_bytes: int) -> data.StructLayout:
-    return data.StructLayout({"address": 8 * address_bytes, "tick": 1, "last": 1})
+def _beat(event_bytes: int) -> data.StructLayout:
+    return data.StructLayout({"data": 8 * event_bytes, "tick": 1, "last": 1})
 
 
 class MessageReader(wiring.Component):
@@ -28,7 +28,7 @@ class MessageReader(wiring.Component):
     -------
     i : ``In(stream.Signature(8))``
         Bytes.
-    o_events : ``Out(stream.Signature(StructLayout({"address": 8 * form.input_bytes, "tick": 1, "last": 1})))``
+    o_events : ``Out(stream.Signature(StructLayout({"data": 8 * form.input_bytes, "tick": 1, "last": 1})))``
         Spikes and ticks; `last` on a tick ends the sample.
     o_weights : ``Out(stream.Signature(8 * form.weight_bytes))``
         Words of weights, if the core loads any.
@@ -56,7 +56,7 @@ class MessageReader(wiring.Component):
         o_events = self.o_events
 
         m.d.comb += [
-            o_events.payload.address.eq(Mux(tick, 0, word[-8 * form.input_bytes:])),
+            o_events.payload.data.eq(Mux(tick, 0, word[-8 * form.input_bytes:])),
             o_events.payload.tick.eq(tick),
             o_events.payload.last.eq(tick & last),
             o_events.valid.eq(event & (missing == 0)),
@@ -100,7 +100,7 @@ class MessageWriter(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(StructLayout({"address": 8 * form.output_bytes, "tick": 1, "last": 1})))``
+    i : ``In(stream.Signature(StructLayout({"data": 8 * form.output_bytes, "tick": 1, "last": 1})))``
         Spikes and ticks.
     o : ``Out(stream.Signature(8))``
         Bytes.
@@ -121,5 +121,5 @@ class MessageWriter(wiring.Component):
             m.d.sync += [message.eq(message >> 8), remaining.eq(remaining - 1)]
         with m.If(self.i.valid & self.i.ready):
             code = Mux(beat.tick, Mux(beat.last, Const(Code.LAST_TICK, 8), Const(Code.TICK, 8)), Const(Code.SPIKE, 8))
-            m.d.sync += [message.eq(Cat(code, beat.address)), remaining.eq(Mux(beat.tick, 1, 1 + self.form.output_bytes))]
+            m.d.sync += [message.eq(Cat(code, beat.data)), remaining.eq(Mux(beat.tick, 1, 1 + self.form.output_bytes))]
         return m

@@ -3,13 +3,14 @@
 Messages, the same in both directions; every number is little-endian:
 
     00                      nothing
-    01 address              spike; 1 byte of address for at most 256 neurons, 2 for more
+    01 event                event: the address of a neuron in the lowest bits, and above it, in a network whose events have
+                            values, the value in two's complement; whole bytes, as in ``tdata`` of the core
     02                      tick: the timestep ends
     03                      tick: the timestep and the sample end
     04 word                 word of weights, to the board only; whole bytes of the widest word of the plan
     ff                      reset the core, to the board only
 
-Other first bytes are skipped. The board sends a timestep's spikes, in ascending order, and its tick.
+Other first bytes are skipped. The board sends a timestep's events, in ascending order, and its tick.
 
 The line has no hardware flow control. The board holds :data:`QUEUE_BYTES` bytes that the core has not taken, and
 the core always takes one timestep; so a host may send the next timestep once the timesteps whose tick
@@ -54,24 +55,28 @@ class Format:
     Parameters
     ----------
     inputs, outputs : int
-        Neurons whose spikes the core receives and sends.
+        Neurons whose events the core receives and sends.
     weight_bits : int
         Width of a word of loaded weights; 0 when the bitstream holds the weights.
+    input_value_bits, output_value_bits : int
+        Width of the signed value of an event; 0 where every event is a spike.
     """
 
     inputs: int
     outputs: int
     weight_bits: int = 0
+    input_value_bits: int = 0
+    output_value_bits: int = 0
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of an input address."""
-        return address_bytes(self.inputs)
+        """Bytes of an event that goes in."""
+        return -(-(address_bits(self.inputs) + self.input_value_bits) // 8)
 
     @property
     def output_bytes(self) -> int:
-        """Bytes of an output address."""
-        return address_bytes(self.outputs)
+        """Bytes of an event that comes out."""
+        return -(-(address_bits(self.outputs) + self.output_value_bits) // 8)
 
     @property
     def weight_bytes(self) -> int:
@@ -86,21 +91,40 @@ class Format:
         """Return the messages that load words of weights."""
         return b"".join(bytes([Code.WEIGHTS]) + int(word).to_bytes(self.weight_bytes, "little") for word in words)
 
-    def timestep(self, addresses: Iterable[int], *, last: bool) -> bytes:
-        """Return the messages of one timestep: its spikes and its tick."""
-        spikes = b"".join(bytes([Code.SPIKE]) + int(address).to_bytes(self.input_bytes, "little") for address in addresses)
+    def timestep(self, events: Iterable[int], *, last: bool) -> bytes:
+        """Return the messages of one timestep: its events, each an address or what :meth:`event` makes of one, and its tick."""
+        spikes = b"".join(bytes([Code.SPIKE]) + int(event).to_bytes(self.input_bytes, "little") for event in events)
         return spikes + bytes([Code.LAST_TICK if last else Code.TICK])
 
+    def event(self, address: int, value: int = 1) -> int:
+        """Return the number that stands for an event that goes in."""
+        return address | (value & (1 << self.input_value_bits) - 1) << address_bits(self.inputs)
+
     def timesteps(self, spikes: np.ndarray) -> list[bytes]:
-        """Return the messages of each timestep of a sample; `spikes` is a bool array, (timesteps, inputs)."""
+        """Return the messages of each timestep of a sample: bool array, or int array of values, (timesteps, inputs)."""
         if spikes.ndim != 2 or spikes.shape[1] != self.inputs:
             raise ValueError(f"Spikes must have shape timesteps x {self.inputs}, not {' x '.join(map(str, spikes.shape))}")
-        return [self.timestep(np.flatnonzero(row), last=index == len(spikes) - 1) for index, row in enumerate(spikes)]
+        half = 1 << self.input_value_bits >> 1
+        lowest, highest = (-half, half - 1) if self.input_value_bits else (0, 1)
+        if spikes.size and (spikes.min() < lowest or spikes.max() > highest):
+            raise ValueError(f"Spikes must be numbers from {lowest} to {highest}, not {spikes.min()} to {spikes.max()}")
+        return [self.timestep([self.event(address, int(row[address])) for address in np.flatnonzero(row).tolist()],
+                              last=index == len(spikes) - 1) for index, row in enumerate(spikes)]
+
+    def answer(self, event: int) -> tuple[int, int] | None:
+        """Return address and value of an event that came out; None for what the core cannot send."""
+        bits = address_bits(self.outputs)
+        address, value = event & (1 << bits) - 1, event >> bits
+        if address >= self.outputs or value >> self.output_value_bits:
+            return None
+        if not self.output_value_bits:
+            return address, 1
+        return address, value - (value >> self.output_value_bits - 1 << self.output_value_bits)
 
 
-def address_bytes(neurons: int) -> int:
-    """Return the bytes of an address among `neurons`."""
-    return -(-max(1, (neurons - 1).bit_length()) // 8)
+def address_bits(neurons: int) -> int:
+    """Return the bits of an address among `neurons`."""
+    return max(1, (neurons - 1).bit_length())
 
 
 class Decoder:
@@ -118,7 +142,7 @@ class Decoder:
         self._spikes: list[int] = []
 
     def feed(self, content: bytes) -> Iterator[tuple[list[int], bool]]:
-        """Take bytes; yield, for each timestep that they complete, its spikes and whether the sample ended."""
+        """Take bytes; yield, for each timestep that they complete, its events and whether the sample ended."""
         self._pending += content
         size = 1 + self.form.output_bytes
         while self._pending:
@@ -162,20 +186,21 @@ def exchange(port: Port, form: Format, spikes: np.ndarray) -> np.ndarray:
         The line; the core is between samples.
     form : Format
         Sizes of the messages.
-    spikes : bool array, (timesteps, inputs)
+    spikes : bool array, or int array of values, (timesteps, inputs)
         The sample.
 
     Returns
     -------
-    bool array, (timesteps, outputs)
+    bool array, or int64 array of values, (timesteps, outputs)
+        Spikes; counts or states where events that come out have values.
 
     Raises
     ------
     CheckFailed
         The board stays silent, or answers what no core of this format can.
     """
-    outputs = np.zeros((len(spikes), form.outputs), bool)
-    waiting = deque(form.timesteps(np.asarray(spikes, bool)))
+    outputs = np.zeros((len(spikes), form.outputs), np.int64 if form.output_value_bits else bool)
+    waiting = deque(form.timesteps(np.asarray(spikes)))
     unanswered: deque[int] = deque()
     decoder = Decoder(form)
     done = 0
@@ -186,11 +211,13 @@ def exchange(port: Port, form: Format, spikes: np.ndarray) -> np.ndarray:
         content = port.read()
         if not content:
             raise CheckFailed(f"board answered {done} of {len(outputs)} timesteps and then nothing more")
-        for addresses, last in decoder.feed(content):
-            if not unanswered or any(address >= form.outputs for address in addresses) or last != (done == len(outputs) - 1):
+        for words, last in decoder.feed(content):
+            events = [form.answer(word) for word in words]
+            if not unanswered or None in events or last != (done == len(outputs) - 1):
                 raise CheckFailed(f"board answered timestep {done} with spikes or a tick that the core cannot send; "
                                   f"is another network loaded?")
-            outputs[done, addresses] = True
+            for address, value in filter(None, events):
+                outputs[done, address] = value
             unanswered.popleft()
             done += 1
     return outputs

@@ -23,13 +23,13 @@ def run_on_board(plan: Plan, port: Port, spikes: np.ndarray) -> np.ndarray:
         What the bitstream was built from.
     port : Port
         The serial line, as :func:`snnhw.board.link.open_port` opens it.
-    spikes : bool array, (samples, timesteps, inputs)
+    spikes : bool array, or int array of values, (samples, timesteps, inputs)
         Input spikes.
 
     Returns
     -------
-    bool array, (samples, timesteps, outputs)
-        Spikes of the last layer.
+    bool array, or int64 array, (samples, timesteps, outputs)
+        Spikes of the last layer; its counts or states, if it hands those on.
 
     Raises
     ------
@@ -38,4 +38,5 @@ def run_on_board(plan: Plan, port: Port, spikes: np.ndarray) -> np.ndarray:
     """
     form = board_format(plan)
     restart(port, form, loading_words(plan))
-    return np.array([exchange(port, form, sample) for sample in spikes], bool).reshape(len(spikes), -1, plan.outputs)
+    kind = np.int64 if form.output_value_bits else bool
+    return np.array([exchange(port, form, sample) for sample in spikes], kind).reshape(len(spikes), -1, plan.outputs)

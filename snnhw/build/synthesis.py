@@ -77,7 +77,8 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
         (folder / file).write_bytes(content)
     family = FAMILIES[board.family]
     # Yosys weighs cost, not what the device has, and would spread loaded weights over block RAM.
-    huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_accumulator/m:weights'
+    units = ["walker" if layer.scattered else "accumulator" for layer in source.plan.layers]
+    huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_{units[layer]}/m:weights'
             for layer in single_port_layers(source.plan, board)]
     script = [*read, *huge, f"hierarchy -check -top {name}", f"{family.synthesis(board)} -top {name}"]
     if top == "core":

@@ -49,6 +49,47 @@ def test_messages_are_the_documented_bytes():
     assert Format(257, 65536).output_bytes == 2
 
 
+def test_an_event_with_a_value_is_its_address_below_its_value():
+    form = Format(inputs=6, outputs=3, input_value_bits=4, output_value_bits=9)
+    assert (form.input_bytes, form.output_bytes) == (1, 2)
+    assert form.timesteps(np.array([[0, -3, 0, 0, 7, 0], [0] * 6])) == [bytes.fromhex("01 69 01 3c 02"), b"\x03"]
+    assert form.answer(0b0_0000_0101_10) == (2, 5)
+    assert form.answer(0b1_1111_1011_00) == (0, -5)
+    assert form.answer(0b1_0000_0000_01) == (1, -256)
+    assert form.answer(0b0_0000_0101_11) is None
+    assert form.answer(1 << 11) is None
+    assert Format(300, 5).answer(1 << 3) is None
+
+
+@pytest.mark.parametrize(("value_bits", "value", "message"), [
+    (0, 2, "^Spikes must be numbers from 0 to 1, not 0 to 2$"), (0, -1, "^Spikes must be numbers from 0 to 1, not -1 to 0$"),
+    (4, 8, "^Spikes must be numbers from -8 to 7, not 0 to 8$"), (4, -9, "^Spikes must be numbers from -8 to 7, not -9 to 0$")])
+def test_values_that_no_event_has_are_refused(value_bits, value, message):
+    with pytest.raises(ValueError, match=message):
+        Format(2, 2, input_value_bits=value_bits).timesteps(np.array([[0, value]]))
+
+
+@given(seed=st.integers(0, 1 << 16), timesteps=st.integers(1, 6))
+def test_values_go_there_and_back(seed, timesteps):
+    """A board that sends back the values of its first inputs, zeros included."""
+    form = Format(inputs=300, outputs=7, input_value_bits=5, output_value_bits=5)
+    values = np.random.default_rng(seed).integers(-16, 16, (timesteps, 300))
+    reader = Format(7, 300, output_value_bits=5)
+    writer = Format(7, 1, input_value_bits=5)
+
+    class Echo(FakeBoard):
+        def write(self, content: bytes) -> None:
+            self.unanswered.append(len(content))
+            for events, last in self._inputs.feed(content):
+                given = dict(map(reader.answer, events))
+                self._out += writer.timestep([writer.event(k, given.get(k, 0)) for k in range(7)], last=last)
+    board = Echo(form)
+    board._inputs = Decoder(reader)
+    outputs = exchange(board, form, values)
+    assert outputs.dtype == np.int64
+    assert (outputs == values[:, :7]).all()
+
+
 @given(steps=st.lists(st.sets(st.integers(0, 299)), min_size=1, max_size=6), cuts=st.lists(st.integers(1, 7), max_size=40))
 def test_a_decoder_inverts_the_encoder_however_the_bytes_arrive(steps, cuts):
     content = b"".join(LINE.timestep(sorted(step), last=index == len(steps) - 1) for index, step in enumerate(steps))

@@ -6,13 +6,16 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 from board_bench import CLOCK_HZ, SimulatedBoard, small_plan
+from example_graphs import EXAMPLES, example_graph, spikes_of
 
 from rtl_gen.board_top import BoardTop, board_format, board_top_rtlil
 from rtl_gen.uart import UARTReceiver, UARTTransmitter
 from snnhw.board import load_board
 from snnhw.board.link import QUEUE_BYTES, Code, Decoder, exchange, restart
 from snnhw.build.host import loading_words, run_on_board
+from snnhw.plan import make_plan
 from snnhw.reference import run
+from snnhw.verify.compare import output_of
 
 
 def trains(plan, samples: int, *, seed: int = 0, rate: float = 0.5) -> np.ndarray:
@@ -26,6 +29,20 @@ def test_spikes_on_the_board_are_those_of_the_reference(sizes, load):
     expected = run(plan.graph, spikes).output_spikes
     assert 0 < expected.sum() < expected.size
     assert (run_on_board(plan, SimulatedBoard(plan), spikes) == expected).all()
+
+
+@pytest.mark.parametrize("load", [False, True])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_any_graph_on_the_board_answers_as_the_reference(name, load):
+    graph = example_graph(name)
+    plan = make_plan(graph, lanes=2, load_weights=load)
+    spikes = spikes_of(graph, 2)
+    expected = output_of(plan, run(graph, spikes))
+    got = run_on_board(plan, SimulatedBoard(plan), spikes)
+    assert got.dtype == (np.int64 if name in ("state", "count") else bool)
+    assert np.unique(expected).size > 1
+    assert (got == expected).all()
+    assert (expected.min() < 0) == (name == "state")
 
 
 def test_the_queue_holds_what_the_window_allows():

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from board_bench import small_graph, small_plan
 
@@ -16,8 +17,9 @@ from snnhw.build.route import place_and_route
 from snnhw.build.source import read_source
 from snnhw.errors import BoardError, FileError, UsageError
 from snnhw.files import write_json
-from snnhw.ir import save_graph
+from snnhw.ir import Conv, Graph, Input, Neuron, NeuronSpec, Readout, Window, save_graph
 from snnhw.plan import make_plan
+from snnhw.plan.ram import single_port_layers
 
 PINS = {"clk": Pin("35"), "uart_rx": Pin("6", {"PULLUP": "1"}), "uart_tx": Pin("9", {"PULLUP": "1"}), "led": Pin("11", {}, True)}
 
@@ -219,6 +221,18 @@ def test_loaded_weights_go_to_single_port_ram(tmp_path):
     assert plan.layers[0].memories[0].width == 32
     assert done.cells["SB_SPRAM256KA"] == 2
     assert 'setattr -set ram_style "huge" snnhw_top_layer0_accumulator/m:weights' in (tmp_path / "synthesis.ys").read_text()
+
+
+def test_loaded_lists_go_to_single_port_ram(tmp_path):
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-8, 8, (64, 8, 3, 3))
+    nodes = (Input("in", (), (8, 4, 4)), Conv("conv", ("in",), weight, 4, Window((3, 3), (1, 1), (1, 1))),
+             Neuron("maps", ("conv",), NeuronSpec(9, bits=12)), Readout("class", ("maps",)))
+    plan = make_plan(Graph("conv", nodes, 2), lanes=8, load_weights=True)
+    assert single_port_layers(plan, load_board("icebreaker")) == (0,)
+    done = synthesize(plan, load_board("icebreaker"), tmp_path)
+    assert done.cells["SB_SPRAM256KA"] == -(-plan.layers[0].memories[0].width // 16)
+    assert 'setattr -set ram_style "huge" snnhw_top_layer0_walker/m:weights' in (tmp_path / "synthesis.ys").read_text()
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ class Link(wiring.Component):
         if self.fault:
             m.d.comb += reader.i.payload[4].eq(writer.o.payload[4] & writer.o.payload[0])
         beat = self.i.payload
-        m.d.comb += Assume(~self.i.valid | ((beat.tick | ~beat.last) & (~beat.tick | (beat.address == 0))))
+        m.d.comb += Assume(~self.i.valid | ((beat.tick | ~beat.last) & (~beat.tick | (beat.data == 0))))
         return m
 
 
