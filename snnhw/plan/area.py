@@ -23,7 +23,7 @@ import numpy as np
 from snnhw.board import RESOURCES, Board, available, shortages
 from snnhw.fixed import signed_bits
 from snnhw.plan.cycles import write_stage
-from snnhw.plan.plan import LayerPlan, Memory, Plan
+from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.ram import RamUse, map_memories
 
 __all__ = ["Area", "core_features", "estimate_area", "multipliers", "plan_features"]
@@ -32,7 +32,8 @@ UNCALIBRATED_ERROR = 0.4
 _FITTED = "logic", "flip_flops"
 # Yosys 0.70, dsp_map.v of each family: widest operand, narrowest rest, narrowest product that become a multiplier block.
 _MULTIPLIERS = {"ice40": (16, 2, 11), "ecp5": (18, 4, 9), "gowin": (18, 4, 9), "xilinx7": (18, 2, 9)}
-_NARROWEST = {"ice40": 11, "ecp5": 4, "gowin": 4, "xilinx7": 9}  # product of a weight and a value that becomes one
+# The same of products of a weight and a value: narrowest operand, narrowest product.
+_NARROWEST = {"ice40": (2, 11), "ecp5": (2, 4), "gowin": (4, 8), "xilinx7": (2, 9)}
 
 
 def _calibrated(plan: Plan) -> bool:
@@ -58,7 +59,8 @@ def core_features(layer: LayerPlan, uses: Sequence[RamUse]) -> dict[str, float]:
         "lane_current_bits": layer.lanes * layer.current_bits,
         "lane_weight_bits": layer.lanes * layer.weight_bits,
         "lanes": layer.lanes,
-        "event_address_bits": math.log2(memories["events"].depth) + 1 if "events" in memories else _place_bits(memories["currents"]),
+        # The walker keeps as many addresses of its currents as an event list has of its own.
+        "event_address_bits": math.log2(memories["currents" if layer.scattered else "events"].depth) + 1,
         "weight_address_bits": math.log2(memories["weights"].depth) + 1 if layer.tiles > 1 or layer.scattered else 0,
         "neuron_bits": layer.output_address_bits,
         "stages": write_stage(layer),
@@ -77,11 +79,6 @@ def core_features(layer: LayerPlan, uses: Sequence[RamUse]) -> dict[str, float]:
         "register_bits": sum(use.memory.bits for use in uses if use.resource == "logic" and use.memory.content != "rom"),
         "loaded_bits": memories["weights"].width if layer.weights_loaded else 0,
     }
-
-
-def _place_bits(currents: Memory) -> float:
-    """Return the bits of an address of the currents: the walker keeps as many of them as an event list has addresses."""
-    return math.log2(currents.depth) + 1
 
 
 def plan_features(plan: Plan, board: Board) -> dict[str, float]:
@@ -114,7 +111,8 @@ def multipliers(plan: Plan, board: Board) -> int:
 
     total = 0
     for layer in plan.layers:
-        if (value_bits := layer.input_value_bits) and layer.weight_bits + value_bits >= _NARROWEST[board.family]:
+        value_bits, (operand, whole) = layer.input_value_bits, _NARROWEST[board.family]
+        if min(layer.weight_bits, value_bits) >= operand and layer.weight_bits + value_bits >= whole:
             total += layer.lanes * parts(layer.weight_bits, value_bits) * parts(value_bits, layer.weight_bits)
         words = [(layer.spec.decay, min(layer.state_bits, layer.state.bits))]
         if layer.spec.synapse is not None and layer.synapse is not None:

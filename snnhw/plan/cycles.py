@@ -274,7 +274,7 @@ def estimate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     given = np.zeros(samples, np.int64)  # the last tick has come in
     for t in range(timesteps):
         def held_up(producer: int | None, first: np.ndarray, last: np.ndarray, stages: int, t: int = t) -> np.ndarray:
-            """Return when a producer begins its last event, if it does from `first` to `last` when nothing holds up its pipeline."""
+            """Return when a producer begins its last event; one that nothing holds up begins them from `first` to `last`."""
             for core, place in takers.get(producer, []):
                 last = np.maximum(last, np.maximum(first, core.open - stages) + core.work[place][:, t])
             return last

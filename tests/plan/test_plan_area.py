@@ -144,4 +144,6 @@ def test_events_with_values_take_a_multiplier_for_each_lane():
     assert (plan.layers[0].lanes, plan.layers[0].weight_bits, plan.layers[0].input_value_bits) == (5, 4, 4)
     assert multipliers(plan, load_board("orangecrab-25f")) == 5
     assert multipliers(plan, load_board("icebreaker")) == 0  # 8 bits are logic there
-    assert multipliers(make_plan(example_graph("count"), lanes=2), load_board("orangecrab-25f")) == 2
+    assert multipliers(plan, load_board("tang-nano-9k")) == 5
+    count = make_plan(example_graph("count"), lanes=2)  # 4 bits times 3
+    assert [multipliers(count, load_board(board)) for board in ("orangecrab-25f", "tang-nano-9k")] == [2, 0]
