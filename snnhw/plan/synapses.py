@@ -242,6 +242,8 @@ def path_of(graph: Graph, edges: Sequence[Edge], where: str) -> Path:
                 if index + 1 < len(edge.nodes):
                     before = path.inside(shape)
             parts.append(path)
+            if sum(part.source.size for part in parts) > MAX_LINKS:
+                raise OverflowError
     except OverflowError:
         raise NetworkError(f"{where}: the layers before it must have at most {MAX_LINKS} synapses in all, "
                            "and have more") from None

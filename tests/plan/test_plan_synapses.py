@@ -296,6 +296,18 @@ def test_links_are_counted_before_they_are_made(monkeypatch, limit, refused):
         make_plan(graph)
 
 
+@pytest.mark.parametrize(("limit", "refused"), [(23, True), (24, False)])
+def test_links_of_several_paths_are_counted_together(monkeypatch, limit, refused):
+    monkeypatch.setattr(synapses, "MAX_LINKS", limit)
+    nodes = [Conv(name, ("in",), filled(4, 3, 1), 8, Window((1,))) for name in ("one", "other")]
+    graph = Graph("net", (Input("in", (), (3, 1)), *nodes, Neuron("last", ("one", "other")), Readout("out", ("last",))), 2)
+    if refused:
+        with pytest.raises(NetworkError, match=TOO_MANY.format(limit)):
+            make_plan(graph)
+    else:
+        make_plan(graph)
+
+
 # Which sources get a queue
 
 def linear(name, before, outputs, inputs):
