@@ -16,7 +16,8 @@ def conv_graph() -> Graph:
     weight = rng.integers(-3, 8, (3, 2, 3, 3))
     return Graph("conv", (
         Input("frames", (), (2, 6, 5)), Conv("conv", ("frames",), weight, 4, Window((3, 3), (1, 1), (1, 1))),
-        Neuron("maps", ("conv",), NeuronSpec(45, Decay("shift", 2), bits=10)), MaxPool("pool", ("maps",), Window((2, 2), (2, 2))), Flatten("flat", ("pool",)),
+        Neuron("maps", ("conv",), NeuronSpec(45, Decay("shift", 2), bits=10)),
+        MaxPool("pool", ("maps",), Window((2, 2), (2, 2))), Flatten("flat", ("pool",)),
         Linear("fc", ("flat",), rng.integers(-7, 8, (4, 18)), 4), Neuron("last", ("fc",), LEAKY),
         Readout("class", ("last",))), 5)
 
