@@ -128,7 +128,7 @@ class Merge(wiring.Component):
         chosen: Value | None = None
         for index, (source, given) in enumerate(zip(self.sources, inputs, strict=True)):
             # The first that has something to say, unless a later one has begun.
-            condition = given.valid & ~ticked[index] & ~ticked.all() & ~waiting[index + 1:].any()
+            condition = given.valid & ~ticked[index] & ~waiting[index + 1:].any()
             with (m.If(condition) if chosen is None else m.Elif(condition)):
                 dropped = given.payload.last if source.delayed else 0
                 with m.If(given.payload.tick):
