@@ -149,7 +149,8 @@ def _pairs(option: str, texts: list[str] | None, *, whole: bool = False) -> dict
     """Return what an option with NAME=VALUE says: integers, sizes such as 2x34x34, floats, or text."""
     found: dict[str, Any] = {}
     for text in texts or []:
-        name, equals, value = text.rpartition("=")
+        # The name of a layer may have the sign in it, the value of a choice too: "compare=>=".
+        name, equals, value = text.rpartition("=") if whole else text.partition("=")
         if not equals or not name or not value:
             raise UsageError(f"{option} must be NAME=VALUE, not {text!r}")
         parsed = _value(value)

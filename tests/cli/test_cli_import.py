@@ -85,6 +85,17 @@ def test_a_graph_of_integers_stays_as_it_is(snnhw, sources, tmp_path):
     assert snnhw("inspect", tmp_path / "run").code == 0
 
 
+def test_the_value_of_a_choice_may_hold_the_sign(snnhw, sources, tmp_path):
+    events = "--samples", sources / "events.safetensors"
+    done = snnhw("import", sources / "floats.nir", *events, "--out", tmp_path / "run", "--choose", "metadata=ignore",
+                 "--choose", "compare=>=", "--json")
+    assert (done.code, done.err) == (0, "")
+    results = json.loads(done.out)["results"]
+    assert results["reading"] == {"timesteps": 9, "metadata": "ignore", "compare": ">="}
+    done = snnhw("import", sources / "floats.nir", *events, "--out", tmp_path / "other", "--layer-bits", "f=c=4")
+    assert done.err == "error: quantization weight_bits names 'f=c', layers with weights are 'conv', 'fc'\n"
+
+
 MODEL = """
 import snntorch as snn
 import torch
