@@ -11,9 +11,9 @@ through the RTL; of speech six times as many do.
 """
 
 import argparse
+import importlib.util
 import json
 import os
-import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -71,8 +71,12 @@ def speech(data: Path, samples: int) -> dict[str, Any]:
 
 
 def oxford(data: Path, samples: int) -> dict[str, Any]:
-    load = runpy.run_path(str(ROOT / "tests/benchmarks/oxford.py"))["load_oxford"]
-    graph, spikes, recorded = load(data / "models/lava/oxford")
+    spec = importlib.util.spec_from_file_location("oxford", ROOT / "tests/benchmarks/oxford.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    graph, spikes, recorded = module.load_oxford(data / "models/lava/oxford")
     rtl = hardware(graph, spikes)
     from snnhw.reference import run
     found = run(graph, spikes).output_spikes

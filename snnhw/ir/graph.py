@@ -10,7 +10,7 @@ import numpy as np
 from snnhw.errors import raise_problems
 from snnhw.fixed import Interval
 from snnhw.ir.check import check_nodes
-from snnhw.ir.nodes import MAX_NAME, Input, Linear, MaxPool, Neuron, Node, Readout, Shape, check_text
+from snnhw.ir.nodes import MAX_NAME, Input, Linear, Neuron, Node, Readout, Shape, check_text
 
 __all__ = ["Graph"]
 
@@ -95,11 +95,13 @@ class Graph:
     def values(self, name: str) -> Interval:
         """Return the values that the spikes of a node may have, 0 for none included."""
         node = self[name]
+        while not (node.fires or isinstance(node, Input)):
+            node = self[node.inputs[0]]
         if isinstance(node, Input):
             return node.values
         if isinstance(node, Neuron):
             return Interval(0, node.spec.grades)
-        return Interval(0, 1) if isinstance(node, MaxPool) else self.values(node.inputs[0])
+        return Interval(0, 1)
 
     @property
     def layers(self) -> tuple[tuple[Linear, Neuron], ...]:

@@ -102,6 +102,11 @@ def _sizes(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
+def too_many(shape: Shape) -> list[str]:
+    """Return what is wrong with an output of `shape`."""
+    return [f"outputs must be at most {MAX_NEURONS}, not {_sizes(shape)}"] if math.prod(shape) > MAX_NEURONS else []
+
+
 @dataclass(frozen=True, eq=False)
 class Input(Node):
     """Spikes from outside: of value 1, or graded.
@@ -305,12 +310,10 @@ class Conv(_Weighted):
         return int(self.weight.shape[0]), *self.window.output(shapes[0][1:])
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        problems = self.window.check(shapes[0][1:])
+        problems = self.window.check(shapes[0])
         if shapes[0][0] != self.channels:
             problems.append(f"input must have {self.channels} channels, not {shapes[0][0]}")
-        if not problems and math.prod(self.infer(shapes)) > MAX_NEURONS:
-            problems.append(f"outputs must be at most {MAX_NEURONS}, not {_sizes(self.infer(shapes))}")
-        return problems + super().check(shapes)
+        return (problems or too_many(self.infer(shapes))) + super().check(shapes)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         return convolve(values, self.weight.astype(values.dtype), self.window, self.groups)
@@ -373,7 +376,7 @@ class SumPool(WeightedSum):
         return shapes[0][0], *self.window.output(shapes[0][1:])
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0][1:])
+        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         return sum_windows(values, self.window)
@@ -403,7 +406,7 @@ class MaxPool(Node):
         return shapes[0][0], *self.window.output(shapes[0][1:])
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0][1:])
+        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     @property
     def fires(self) -> bool:

@@ -116,7 +116,8 @@ def traverse(nodes: Sequence[Node], shapes: Mapping[str, Shape], trains: Mapping
     """
     by_name = {node.name: node for node in nodes}
     samples, timesteps = next(iter(trains.values())).shape[:2]
-    widest = max(math.prod(shape) for shape in shapes.values())
+    widest = max([math.prod(shape) for shape in shapes.values()] + [
+        node.window.padded(shapes[node.inputs[0]]) for node in nodes if hasattr(node, "window")])
     for block in blocks(nodes):
         if not any(node.name in trains and node.inputs for node in block):
             continue

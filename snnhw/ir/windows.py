@@ -12,6 +12,8 @@ import numpy as np
 __all__ = ["Window", "convolve", "sum_windows"]
 
 MAX_EXTENT = 1 << 12
+MAX_POSITIONS = 1 << 12  # under a window: they are looped over
+MAX_PADDED = 1 << 20     # elements of an input with its padding
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,20 @@ class Window:
                      for size, kernel, stride, begin, end, dilation in zip(
                          sizes, self.kernel, self.stride, self.padding, self.padding_end, self.dilation, strict=True))
 
-    def check(self, sizes: tuple[int, ...]) -> list[str]:
-        """Return what is wrong with this window over an input of `sizes`, one clause each."""
+    def padded(self, shape: tuple[int, ...]) -> int:
+        """Return the elements of an input of `shape`, (channels, *sizes), with its padding."""
+        return shape[0] * math.prod(size + begin + end for size, begin, end in zip(
+            shape[1:], self.padding, self.padding_end, strict=True))
+
+    def check(self, shape: tuple[int, ...]) -> list[str]:
+        """Return what is wrong with this window over an input of `shape`, (channels, *sizes), one clause each."""
+        sizes = shape[1:]
         if len(sizes) != self.rank:
             return [f"input must have channels and {self.rank} dimension(s), not {len(sizes)}"]
+        if self.positions > MAX_POSITIONS:
+            return [f"a window must have at most {MAX_POSITIONS} positions, not {self.positions}"]
+        if self.padded(shape) > MAX_PADDED:
+            return [f"the input with its padding must have at most {MAX_PADDED} elements, not {self.padded(shape)}"]
         if min(self.output(sizes)) < 1:
             kernel = "x".join(map(str, self.kernel))
             return [f"a window of {kernel} must fit in the padded input of {'x'.join(map(str, sizes))}"]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from snnhw.ir.nodes import CURRENT, POINT, SPIKES, STATES, Node, Shape, WeightedSum
+from snnhw.ir.nodes import CURRENT, POINT, SPIKES, STATES, Node, Shape, WeightedSum, too_many
 from snnhw.ir.windows import Window, convolve, sum_windows
 from snnhw.network.behaviour import Behaviour, as_floats
 
@@ -51,7 +51,7 @@ class Linear(_Affine):
             return [f"weights must have shape (outputs, inputs), not {self.weight.shape}"]
         if shapes[0] != self.weight.shape[1:]:
             return [f"input must have {self.weight.shape[1]} values, not {'x'.join(map(str, shapes[0]))}"]
-        return []
+        return too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         return self._add_bias(values @ self.weight.T.astype(values.dtype))
@@ -89,7 +89,7 @@ class Conv(_Affine):
             return [f"{self.groups} groups must divide the {self.weight.shape[0]} output channels"]
         if shapes[0][0] != self.weight.shape[1] * self.groups:
             return [f"input must have {self.weight.shape[1] * self.groups} channels, not {shapes[0][0]}"]
-        return self.window.check(shapes[0][1:])
+        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         return self._add_bias(convolve(values, self.weight.astype(values.dtype), self.window, self.groups))
@@ -146,7 +146,7 @@ class Pool(WeightedSum):
         return shapes[0][0], *self.window.output(shapes[0][1:])
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0][1:])
+        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         total = sum_windows(values, self.window)

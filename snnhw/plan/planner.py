@@ -66,11 +66,12 @@ class _Wiring:
 
     def _reach(self, name: str, seen: set[str]) -> set[str]:
         """Return the cores whose timestep must be over before that of `name` is, itself included."""
-        if name in self.edges and name not in seen:
-            seen.add(name)
-            for source, delayed in self.edges[name]:
-                if not delayed:
-                    self._reach(source, seen)
+        pending = [name]
+        while pending:
+            name = pending.pop()
+            if name in self.edges and name not in seen:
+                seen.add(name)
+                pending += [source for source, delayed in self.edges[name] if not delayed]
         return seen
 
     def _leading(self) -> set[str]:

@@ -20,7 +20,9 @@ from snnhw.ir.nodes import MAX_WEIGHT_BITS, Node, Shape
 
 __all__ = ["Dense", "Edge", "Grid", "Links", "Scattered", "dense_matrix", "edges_of", "path_of", "scatter"]
 
-MAX_LINKS = 1 << 26
+MAX_LINKS = 1 << 25
+MAX_WAYS = 256
+ROOM = 4  # times the words that hold neurons: what the room around them may cost
 
 
 @dataclass(frozen=True)
@@ -195,18 +197,29 @@ class Edge:
 
 
 def edges_of(graph: Graph, node: Neuron | MaxPool) -> list[Edge]:
-    """Return every path from spikes into a population. A maximum pool begins with the sum of what is under its windows."""
+    """Return every path from spikes into a population. A maximum pool begins with the sum of what is under its windows.
+
+    Raises
+    ------
+    NetworkError
+        There are too many.
+    """
     nodes: tuple[Node, ...] = (SumPool(node.name, node.inputs, node.window),) if isinstance(node, MaxPool) else ()
-    return [edge for before in node.inputs for edge in _back(graph, before, nodes)]
-
-
-def _back(graph: Graph, name: str, nodes: tuple[Node, ...]) -> list[Edge]:
-    node = graph[name]
-    if isinstance(node, WeightedSum | Flatten):
-        return [edge for before in node.inputs for edge in _back(graph, before, (node, *nodes))]
-    if isinstance(node, Delay):
-        return [Edge(node.inputs[0], True, nodes)]
-    return [Edge(name, False, nodes)]
+    pending = [(name, nodes) for name in reversed(node.inputs)]
+    edges: list[Edge] = []
+    while pending:
+        name, nodes = pending.pop()
+        before = graph[name]
+        if isinstance(before, WeightedSum | Flatten):
+            pending += [(source, (before, *nodes)) for source in reversed(before.inputs)]
+        elif isinstance(before, Delay):
+            edges.append(Edge(before.inputs[0], True, nodes))
+        else:
+            edges.append(Edge(name, False, nodes))
+        if len(edges) + len(pending) > MAX_WAYS:
+            raise NetworkError(f"layer {node.name!r} ({node.title}): spikes must have at most {MAX_WAYS} ways to it through "
+                               "other layers, and have more; put neurons between them")
+    return edges
 
 
 def dense_matrix(edges: Sequence[Edge]) -> np.ndarray | None:
@@ -440,8 +453,9 @@ def scatter(paths: list[tuple[Path, int]], shape: Shape, lanes: int, where: str)
         offset += elements
     path = Path(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     result = _laid_out(path, offset, shape, lanes)
-    if result.weight_bits > MAX_WEIGHT_BITS:
-        # What is never read may be the widest: a sum beyond the border, or two that share a word of the room.
+    if result.grid.words > ROOM * result.grid.rows * result.grid.columns + MAX_WAYS or result.weight_bits > MAX_WEIGHT_BITS:
+        # The room costs more than lists of their own for windows that reach beyond the border. Or what is never read is the
+        # widest: a sum beyond the border, or two that share a word of the room.
         result = _laid_out(path.select(path.within(shape)), offset, shape, lanes)
     if result.weight_bits > MAX_WEIGHT_BITS:
         raise NetworkError(f"{where}: the product of the weights before it must fit in {MAX_WEIGHT_BITS} bits, "

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snnhw import ir
-from snnhw.ir import Decay, Delay, Flatten, Graph, Input, MaxPool, NeuronSpec, WeightedSum
+from snnhw.ir import Decay, Delay, Graph, Input, NeuronSpec
 from snnhw.ir.nodes import Node
+from snnhw.ir.traverse import route
 from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool, Scale, run_network
 from snnhw.reference import run
 
@@ -149,30 +150,24 @@ def _first(left: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray], name
     return min(found) if found else None
 
 
-def _currents(nodes: Mapping[str, Node], shapes: Mapping[str, tuple[int, ...]], name: str,
-              trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return what a node gives in one sample, float64 (timesteps, elements), given the spikes of all that fire."""
-    node = nodes[name]
-    if isinstance(node, Delay):
-        before = trains[node.inputs[0]].astype(np.float64)
-        return np.concatenate([np.zeros_like(before[:1]), before[:-1]])
-    if isinstance(node, WeightedSum):
-        total = sum(_currents(nodes, shapes, before, trains) for before in node.inputs)
-        assert isinstance(total, np.ndarray)
-        result = node.apply(total.reshape(len(total), *shapes[node.inputs[0]]))
-        return result.reshape(len(total), -1)
-    if isinstance(node, Flatten):
-        return _currents(nodes, shapes, node.inputs[0], trains)
-    assert isinstance(node, Input | MaxPool | Neuron | ir.Neuron)
-    return trains[name].astype(np.float64)
-
-
 def _drive(network: Network | Graph, name: str, trains: Mapping[str, np.ndarray], neuron: int) -> np.ndarray:
-    """Return the current of one neuron, float64 (timesteps,), without what its own arithmetic adds."""
+    """Return the current of one neuron in one sample, float64 (timesteps,), without what its own arithmetic adds.
+
+    `trains` are the spikes of the input and of all that fire, (timesteps, elements).
+    """
     nodes = {node.name: node for node in network.nodes}
-    total = sum(_currents(nodes, network.shapes, before, trains) for before in nodes[name].inputs)
-    assert isinstance(total, np.ndarray)
-    return total[:, neuron]
+
+    def given(source: str) -> np.ndarray | None:
+        node = nodes[source]
+        if isinstance(node, Delay):
+            before = trains[node.inputs[0]].astype(np.float64)
+            return np.concatenate([np.zeros_like(before[:1]), before[:-1]]).reshape(-1, *node.shape)
+        return trains[source].astype(np.float64).reshape(-1, *network.shapes[source]) if source in trains else None
+
+    found: dict[str, np.ndarray] = {}
+    kinds = dict.fromkeys(nodes, np.dtype(np.float64))
+    parts = [route(nodes, source, given, kinds, found) for source in nodes[name].inputs]
+    return np.sum([part.reshape(len(part), -1)[:, neuron] for part in parts], axis=0)
 
 
 def _one(array: object, neuron: int) -> float:

@@ -9,7 +9,22 @@ from hypothesis import strategies as st
 from network_strategies import any_graphs, graphs
 
 from snnhw.errors import NetworkError
-from snnhw.ir import Decay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Node, Readout
+from snnhw.ir import (
+    Conv,
+    Decay,
+    Encoding,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Neuron,
+    NeuronSpec,
+    Node,
+    Readout,
+    Scale,
+    SumPool,
+    Window,
+)
 
 INPUT = Input("in", (), (3,))
 LINEAR = Linear("fc", ("in",), [[1, 2, 3], [4, 5, 6]], 4)
@@ -210,3 +225,18 @@ def test_text_has_one_line_for_each_node_whatever_the_names(network):
     lines = str(network).split("\n")
     assert len(lines) == len(network.nodes) + 2
     assert lines[-1] == ""
+
+
+@pytest.mark.parametrize(("window", "problem"), [
+    (Window((65, 64), padding=(65, 64)), "a window must have at most 4096 positions, not 4160"),
+    (Window((1, 1), (4096, 4096), (4000, 4000)), "the input with its padding must have at most 1048576 elements, not 64080025"),
+    (Window((1, 1), padding=(200, 200)), "outputs must be at most 65536, not 1x405x405"),
+    (Window((6, 6)), "a window of 6x6 must fit in the padded input of 5x5"),
+])
+@pytest.mark.parametrize("kind", [Conv, SumPool, MaxPool])
+def test_windows_are_bounded(kind, window, problem):
+    fields = {"weight": np.ones((1, 1, *window.kernel), int), "weight_bits": 2} if kind is Conv else {}
+    node = kind("w", ("in",), window=window, **fields)
+    after = [Neuron("lif", ("w",))] if kind is not MaxPool else [Scale("s", ("w",), 1, 2), Neuron("lif", ("s",))]
+    with pytest.raises(NetworkError, match=f"^{re.escape(f'layer {node.name!r} ({node.title}): {problem}')}$"):
+        Graph("net", (Input("in", (), (1, 5, 5)), node, *after, Readout("out", ("lif",))), 5)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from snnhw.ir import (
     Window,
 )
 from snnhw.plan import make_plan, synapses
-from snnhw.plan.synapses import Grid, Scattered, edges_of, path_of, scatter
+from snnhw.plan.synapses import MAX_LINKS, Grid, Scattered, edges_of, path_of, scatter
 
 OPERATIONS = ("conv", "conv", "sum", "scale", "flatten", "linear")
 
@@ -280,7 +281,7 @@ def test_more_links_than_can_be_held_are_refused():
     weight = np.ones((64, 64, 5, 5), np.int64)
     window = Window((5, 5), padding=(2, 2))
     graph = network((64, 32, 32), (Conv, {"weight": weight, "weight_bits": 2, "window": window}))
-    with pytest.raises(NetworkError, match=TOO_MANY.format(1 << 26)):
+    with pytest.raises(NetworkError, match=TOO_MANY.format(MAX_LINKS)):
         make_plan(graph)
 
 
@@ -362,3 +363,37 @@ def test_a_way_through_delayed_events_is_no_way():
                     Neuron("one", ("a", "b")), Delay("from one", ("one",), (3,)), linear("c", "from one", 3, 3),
                     linear("d", "flat", 3, 4), Neuron("two", ("c", "d")), linear("e", "two", 2, 3), Neuron("last", ("e",))])
     assert found == {"one < in": 0, "one < two*": 4, "two < one*": 4, "two < in": 0, "last < two": 0}
+
+
+def diamonds(count):
+    """Return a graph in which every stage of two parallel maps doubles the ways to the neurons."""
+    nodes, last = [Input("in", (), (2,))], "in"
+    for stage in range(count):
+        nodes += [Scale(f"a{stage}", (last,), 1, 2), Scale(f"b{stage}", (last,), 1, 2),
+                  Scale(f"c{stage}", (f"a{stage}", f"b{stage}"), 1, 2)]
+        last = f"c{stage}"
+    return Graph("net", (*nodes, Neuron("lif", (last,), NeuronSpec(3)), Readout("out", ("lif",))), 3)
+
+
+def test_ways_are_bounded():
+    assert make_plan(diamonds(6)).layers[0].synapses.weight_bits == 8
+    message = ("layer 'lif' (Neuron): spikes must have at most 256 ways to it through other layers, and have more; "
+               "put neurons between them")
+    with pytest.raises(NetworkError, match=f"^{re.escape(message)}$"):
+        make_plan(diamonds(40))
+
+
+def test_long_chains_are_planned():
+    nodes = [Input("in", (), (2,))]
+    for index in range(1500):
+        nodes.append(Scale(f"s{index}", (nodes[-1].name,), 1, 2))
+    nodes += [Neuron("lif", (nodes[-1].name,), NeuronSpec(3)), Readout("out", ("lif",))]
+    assert make_plan(Graph("net", tuple(nodes), 3)).layers[0].synapses.synapses == 2
+
+
+def test_room_is_not_bought_at_any_price():
+    window = Window((2, 2), padding=(500, 500), dilation=(1000, 1000))
+    graph = Graph("net", (
+        Input("in", (), (1, 1, 1)), Conv("conv", ("in",), np.ones((1, 1, 2, 2), int), 2, window),
+        Neuron("lif", ("conv",), NeuronSpec(3)), Readout("out", ("lif",))), 3)
+    assert make_plan(graph).layers[0].synapses.words == 1
