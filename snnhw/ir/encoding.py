@@ -18,6 +18,7 @@ __all__ = ["Encoding"]
 
 KINDS = ("events", "direct", "accumulate", "rate")
 MAX_LEVELS = 65535
+MAX_EVENT = 1 << 15  # largest magnitude of an event
 
 
 def _mix(values: np.ndarray | np.uint64) -> np.ndarray:
@@ -66,7 +67,7 @@ class Encoding:
         Parameters
         ----------
         values : int array, (samples, inputs); for events (samples, timesteps, inputs)
-            Between 0 and `levels`; for events the values of the spikes, of either sign.
+            Between 0 and `levels`; for events the values of the spikes, between -32768 and 32768.
         timesteps : int
             Number of timesteps.
 
@@ -81,8 +82,10 @@ class Encoding:
         if self.kind == "events":
             if values.ndim != 3 or values.shape[1] != timesteps:
                 raise ValueError(f"Event input must have shape (samples, {timesteps}, inputs), not {values.shape}")
-            graded = values.size and (values.min() < 0 or values.max() > 1)
-            return values.astype(np.int32 if graded else bool)
+            lowest, highest = int(values.min(initial=0)), int(values.max(initial=0))
+            if lowest < -MAX_EVENT or highest > MAX_EVENT:
+                raise ValueError(f"Event values must be between {-MAX_EVENT} and {MAX_EVENT}, not {lowest} to {highest}")
+            return values.astype(np.int32 if lowest < 0 or highest > 1 else bool)
         if values.size and (values.min() < 0 or values.max() > self.levels):
             raise ValueError(f"Input values must be between 0 and {self.levels}, not {values.min()} to {values.max()}")
         if values.ndim != 2:

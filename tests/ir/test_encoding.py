@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnhw.ir import Encoding
+from snnhw.ir.nodes import MAX_INPUT
 
 
 def mix(value):
@@ -107,6 +108,12 @@ def test_refuses_an_encoding(kind, arguments, message):
     (Encoding("direct", 3), np.array([[4]]), ValueError, "Input values must be between 0 and 3, not 4 to 4"),
     (Encoding(), np.zeros((1, 3, 1), bool), ValueError, "Event input must have shape (samples, 2, inputs), not (1, 3, 1)"),
     (Encoding(), np.zeros((1, 2), bool), ValueError, "Event input must have shape (samples, 2, inputs), not (1, 2)"),
+    (Encoding(), np.array([[[1], [(1 << 32) + 1]]]), ValueError,
+     "Event values must be between -32768 and 32768, not 0 to 4294967297"),
+    (Encoding(), np.array([[[1], [(1 << 64) - 1]]], np.uint64), ValueError,
+     "Event values must be between -32768 and 32768, not 0 to 18446744073709551615"),
+    (Encoding(), np.array([[[0], [-32769]]]), ValueError, "Event values must be between -32768 and 32768, not -32769 to 0"),
+    (Encoding(), np.array([[[0], [32769]]]), ValueError, "Event values must be between -32768 and 32768, not 0 to 32769"),
     (Encoding(), np.full((1, 2, 1), np.nan), TypeError, "Input values must be integers, not float64"),
 ])
 def test_refuses_values(encoding, values, kind, message):
@@ -118,6 +125,16 @@ def test_graded_events_keep_their_values():
     values = np.array([[[0, 2], [-1, 1]]], np.int8)
     assert Encoding()(values, 2).tolist() == values.tolist()
     assert Encoding()(values > 0, 2).dtype == bool
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.int16, np.uint64, np.uint8, bool])
+def test_events_reach_as_far_as_inputs(kind):
+    values = np.array([[[-MAX_INPUT, MAX_INPUT, 3]]]).clip(*(
+        (0, 1) if kind is bool else (max(-MAX_INPUT, np.iinfo(kind).min), min(MAX_INPUT, np.iinfo(kind).max))))
+    spikes = Encoding()(values.astype(kind), 1)
+    assert spikes.dtype == (bool if kind is bool else np.int32)
+    assert spikes.tolist() == values.tolist()
+    assert Encoding()(values[:0].astype(kind), 1).shape == (0, 1, 3)
 
 
 def test_direct_values_come_at_every_timestep():
