@@ -13,6 +13,7 @@ from snnhw.errors import FileError, UsageError
 from snnhw.files import read_tensors, write_tensors
 from snnhw.frontend import read_file
 from snnhw.ir import Encoding, Graph, save_graph
+from snnhw.ir.encoding import MAX_EVENT, MAX_LEVELS
 from snnhw.network import Network
 from snnhw.ptq.compare import batches, compare
 from snnhw.ptq.options import Options
@@ -36,7 +37,7 @@ class ImportSamples:
     calibration : int array
         Inputs like `values`, without labels.
     values : int array, (samples, inputs); for events (samples, timesteps, inputs)
-        Inputs to test.
+        Inputs to test: events between -32768 and 32768, still values between 0 and 65535.
     labels : int64 array, (samples,)
         Classes of `values`.
     shape : tuple of int
@@ -52,6 +53,24 @@ class ImportSamples:
     shape: tuple[int, ...]
     levels: int
 
+    def __post_init__(self) -> None:
+        low, high = (-MAX_EVENT, MAX_EVENT) if self.values.ndim == 3 else (0, MAX_LEVELS)
+        lowest = min(int(values.min(initial=0)) for values in (self.values, self.calibration))
+        highest = max(int(values.max(initial=0)) for values in (self.values, self.calibration))
+        if lowest < low or highest > high:
+            what = "events" if self.values.ndim == 3 else "still samples"
+            raise FileError(f"samples {self.name!r} must have values between {low} and {high}, as {what}, "
+                            f"not {lowest} to {highest}")
+
+    def cut(self, timesteps: int | None) -> "ImportSamples":
+        """Return the first timesteps of events; all of them for None, and still samples as they are."""
+        if self.values.ndim == 2 or timesteps is None:
+            return self
+        if not 1 <= timesteps <= self.values.shape[1]:
+            raise UsageError(f"timesteps must be between 1 and the {self.values.shape[1]} of the samples {self.name!r}, "
+                             f"not {timesteps}")
+        return replace(self, calibration=self.calibration[:, :timesteps], values=self.values[:, :timesteps])
+
 
 def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, count: int | None,
                  levels: int | None = None) -> ImportSamples:
@@ -62,7 +81,7 @@ def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, c
     source : str or Path
         Name, or path of a safetensors file.
     timesteps : int or None
-        Length of a sample; None leaves it.
+        Length of a sample, at most that of the events; None leaves it.
     calibrate : int
         Number of samples to calibrate with: the first of the training split, or where there is none of all.
     count : int or None
@@ -82,13 +101,8 @@ def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, c
     from snnhw.compress.data import load_dataset
     data = load_dataset(path.name if path.suffix == ".safetensors" else str(source), 0, path.parent, timesteps=timesteps,
                         levels=levels, most=None if count is None else max(count, calibrate))
-    cut = timesteps if data.train_values.ndim == 3 else None
-    return ImportSamples(data.name, _cut(data.train_values[:calibrate], cut), _cut(data.test_values[:count], cut),
-                         data.test_labels[:count], data.shape, data.levels)
-
-
-def _cut(values: np.ndarray, timesteps: int | None) -> np.ndarray:
-    return values if timesteps is None else values[:, :timesteps]
+    return ImportSamples(data.name, data.train_values[:calibrate], data.test_values[:count], data.test_labels[:count],
+                         data.shape, data.levels).cut(timesteps)
 
 
 def _from_file(path: Path, values: np.ndarray, labels: np.ndarray, timesteps: int | None, calibrate: int,
@@ -100,9 +114,9 @@ def _from_file(path: Path, values: np.ndarray, labels: np.ndarray, timesteps: in
     shape = values.shape[2:] if values.ndim > 2 else values.shape[1:]
     if values.ndim > 3:
         values = values.reshape(*values.shape[:2], math.prod(shape))
-    values = _cut(values, timesteps if values.ndim == 3 else None)
-    return ImportSamples(path.stem, values[:calibrate], values[:count], labels[:count].astype(np.int64), shape,
-                         max(1, int(np.abs(values.astype(np.int64)).max())))
+    levels = max(1, -int(values.min()), int(values.max()))
+    every = ImportSamples(path.stem, values, values, labels.astype(np.int64), shape, levels).cut(timesteps)
+    return replace(every, calibration=every.values[:calibrate], values=every.values[:count], labels=every.labels[:count])
 
 
 def import_model(path: Path, out: Path, samples: ImportSamples, *, options: Options | None = None,
@@ -125,9 +139,9 @@ def import_model(path: Path, out: Path, samples: ImportSamples, *, options: Opti
     encoding : str, optional
         Of still samples; ``"accumulate"`` by default. ``"direct"`` gives their values to the network as they are.
     timesteps : int, optional
-        Length of a sample; that of the events, or for still samples needed.
+        Length of a sample: at most that of the events, which it is by default; for still samples needed.
     choices : mapping, optional
-        What the reader is told about the file.
+        What the reader is told about the file, other than the timesteps.
 
     Returns
     -------
@@ -136,6 +150,9 @@ def import_model(path: Path, out: Path, samples: ImportSamples, *, options: Opti
     """
     path, out = Path(path), Path(out)
     still = samples.values.ndim == 2
+    if "timesteps" in (choices or {}):
+        raise UsageError("choice 'timesteps' must be given by --timesteps")
+    samples = samples.cut(timesteps)
     length = timesteps if still else samples.values.shape[1]
     if still and length is None:
         raise UsageError("--timesteps must be given, because the samples have none")
@@ -177,6 +194,9 @@ def _entry(node: ir.Input, samples: ImportSamples, encoding: Literal["accumulate
     """Return the input node with the encoding and the values of the samples."""
     if samples.values.ndim == 2:
         chosen = Encoding(encoding or "accumulate", samples.levels)
+        if chosen.kind == "direct" and samples.levels > MAX_EVENT:
+            raise UsageError(f"samples {samples.name!r} must have values of at most {MAX_EVENT} for --encoding direct, "
+                             f"not {samples.levels}")
         return replace(node, encoding=chosen, lowest=0, highest=samples.levels if chosen.kind == "direct" else 1)
     lowest = min(node.lowest, int(samples.values.min()), int(samples.calibration.min()))
     highest = max(node.highest, int(samples.values.max()), int(samples.calibration.max()))

@@ -10,6 +10,7 @@ from snnhw_run import make_graph
 
 from snnhw import ir
 from snnhw.cli.runs import open_run
+from snnhw.errors import UsageError
 from snnhw.files import read_tensors, write_tensors
 from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool, run_network
 from snnhw.reference import run
@@ -175,6 +176,8 @@ FLOATS, EVENTS = "{folder}/floats.nir", ["--samples", "{folder}/events.safetenso
      r"--timesteps must be given, because the samples have none"),
     ([FLOATS, "--samples", "{folder}/still.safetensors", "--timesteps", "4"],
      r"samples 'still' must have 32 inputs, as the network has, not 9"),
+    ([FLOATS, *EVENTS, "--timesteps", "10"], r"timesteps must be between 1 and the 9 of the samples 'events', not 10"),
+    ([FLOATS, *EVENTS, "--choose", "timesteps=3"], r"choice 'timesteps' must be given by --timesteps"),
     ([FLOATS, "--samples", FLOATS], r"recipe data must be .* or a \.safetensors file, not '.*floats\.nir'"),
 ])
 def test_refuses(snnhw, sources, tmp_path, arguments, message):
@@ -182,3 +185,60 @@ def test_refuses(snnhw, sources, tmp_path, arguments, message):
     assert re.fullmatch(rf"error: {message}\n", done.err), done.err
     assert (done.code, done.out) == (2, "")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("values", "options", "message"), [
+    (np.array([[0, 3, -1]]), (), "samples 'made' must have values between 0 and 65535, as still samples, not -1 to 3"),
+    (np.array([[0, 3, 65536]]), (), "samples 'made' must have values between 0 and 65535, as still samples, not 0 to 65536"),
+    (np.array([[0, 3, 1 << 63]], np.uint64), (),
+     "samples 'made' must have values between 0 and 65535, as still samples, not 0 to 9223372036854775808"),
+    (np.array([[0, 3, 32769]]), ("--encoding", "direct"),
+     "samples 'made' must have values of at most 32768 for --encoding direct, not 32769"),
+    (np.array([[[0, 3, 32769]]]), (), "samples 'made' must have values between -32768 and 32768, as events, not 0 to 32769"),
+    (np.array([[[0, 3, -32769]]]), (), "samples 'made' must have values between -32768 and 32768, as events, not -32769 to 3"),
+    (np.array([[[0, 3, (1 << 32) + 1]]]), (),
+     "samples 'made' must have values between -32768 and 32768, as events, not 0 to 4294967297"),
+    (np.array([[[0, 3, (1 << 64) - 1]]], np.uint64), (),
+     "samples 'made' must have values between -32768 and 32768, as events, not 0 to 18446744073709551615"),
+])
+def test_refuses_values_that_no_input_takes(snnhw, sources, tmp_path, values, options, message):
+    """In samples that are not measured, too."""
+    size = 32 if values.ndim == 3 else 9
+    values = np.pad(values, [(1, 1)] + [(0, 0)] * (values.ndim - 2) + [(0, size - 3)])
+    write_tensors(tmp_path / "made.safetensors", {"values": values, "labels": np.zeros(3, np.int64)})
+    options = [*options] if values.ndim == 3 else ["--timesteps", 4, *options]
+    source = sources / ("floats.nir" if values.ndim == 3 else "integers.nir")
+    done = snnhw("import", source, "--samples", tmp_path / "made.safetensors", "--check", 1, "--calibrate", 1, *options,
+                 "--out", tmp_path / "run")
+    assert (done.code, done.out, done.err) == (2, "", f"error: {message}\n")
+
+
+@pytest.mark.parametrize(("kind", "lowest", "highest"), [(np.int32, -32768, 32768), (np.uint64, 0, 32768), (bool, 0, 1)])
+def test_takes_events_as_far_as_they_go(snnhw, sources, tmp_path, kind, lowest, highest):
+    values = np.zeros((2, 9, 32), kind)
+    values[0, 4, 5], values[1, 2, 7] = lowest, highest
+    write_tensors(tmp_path / "wide.safetensors", {"values": values, "labels": np.zeros(2, np.int64)})
+    done = snnhw("import", sources / "floats.nir", "--samples", tmp_path / "wide.safetensors", "--out", tmp_path / "run", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["results"]["values"] == [min(-1, lowest), highest]
+    assert open_run(tmp_path / "run").samples()[0].tolist() == values.tolist()
+
+
+def test_fewer_timesteps_cut_the_events(snnhw, sources, tmp_path):
+    done = snnhw("import", sources / "floats.nir", "--samples", sources / "events.safetensors", "--out", tmp_path / "run",
+                 "--timesteps", 5, "--json")
+    assert (done.code, done.err) == (0, "")
+    results = json.loads(done.out)["results"]
+    assert (results["timesteps"], results["reading"]) == (5, {"timesteps": 5})
+    assert ir.load_graph(tmp_path / "run" / "graph.safetensors").timesteps == 5
+    every = read_tensors(sources / "events.safetensors", "samples")[0]["values"].reshape(8, 9, 32)
+    assert read_tensors(tmp_path / "run" / "samples.safetensors", "samples")[0]["values"].tolist() == every[:, :5].tolist()
+
+
+def test_fewer_timesteps_cut_the_events_of_a_program(sources, tmp_path):
+    from snnhw.ptq.flow import import_model, load_samples
+    samples = load_samples(sources / "events.safetensors", timesteps=None, calibrate=4, count=None)
+    results = import_model(sources / "floats.nir", tmp_path / "run", samples, timesteps=5)
+    assert (results["timesteps"], results["reading"]) == (5, {"timesteps": 5})
+    with pytest.raises(UsageError, match=r"^timesteps must be between 1 and the 9 of the samples 'events', not 10$"):
+        import_model(sources / "floats.nir", tmp_path / "other", samples, timesteps=10)
