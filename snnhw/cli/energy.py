@@ -29,8 +29,9 @@ def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
 
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            samples: Annotated[int, typer.Option(
-                "--samples", "-n", help="Test samples to measure, the same on every rung.")] = MEASURED_SAMPLES,
+            samples: Annotated[int | None, typer.Option(
+                "--samples", "-n", help="Test samples to measure, the same on every rung; the first 50 by default.",
+                show_default=False)] = None,
             seed: Annotated[int, typer.Option("--seed", help="Of the draws behind the bands.")] = 0,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Compare the energy of the analytical models with that of the simulated RTL, on the same samples."""
@@ -41,8 +42,8 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
     plan = opened.plan(parse_lanes(lanes), load_weights)
-    spikes, _ = opened.samples(samples)
-    session.progress(f"running the integer reference on {samples} samples")
+    spikes, _ = opened.samples(samples, default=MEASURED_SAMPLES)
+    session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)
     session.progress("simulating the RTL and counting its activity")
     measured = _measure(plan, spikes)

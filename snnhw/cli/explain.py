@@ -7,7 +7,7 @@ import typer
 
 from snnhw.cli.options import Debug, Json, Quiet
 from snnhw.cli.output import Session, key_values, table
-from snnhw.errors import FileError, UsageError
+from snnhw.errors import FileError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +39,7 @@ def command(
     from snnhw.ir import Graph
     session = Session("explain", json=json, quiet=quiet)
     folder = open_run(run)
-    try:
-        spikes, labels = folder.samples(samples or FEW)
-    except UsageError:
-        if samples is not None:
-            raise
-        spikes, labels = folder.samples()  # there are fewer
+    spikes, labels = folder.samples(samples, default=FEW)
     quantization, reading = _imported(run)
     session.progress("reading the network")
     network = read_file(source, **{name: tuple(value) if isinstance(value, list) else value for name, value in reading.items()})

@@ -27,8 +27,9 @@ def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            samples: Annotated[int, typer.Option(
-                "--samples", "-n", help="Test samples that ship as golden vectors.")] = SHIPPED_SAMPLES,
+            samples: Annotated[int | None, typer.Option(
+                "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
+                show_default=False)] = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Generate a self-contained folder: Verilog, FuseSoC core, constraints, bench with golden vectors, manifest."""
     from snnhw.tools import require_package
@@ -42,8 +43,8 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     chosen = parse_lanes(lanes)
     target = load_board(board) if board is not None else None
     plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights))
-    spikes, _ = opened.samples(samples)
-    session.progress(f"computing golden vectors of {samples} samples")
+    spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
+    session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)
     extra = {}
     if target is not None:
@@ -51,11 +52,11 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
         session.progress(f"writing top and pins for {target}")
         extra = board_files(plan, target)
     session.progress("generating")
-    generate(plan, out, board=target, vectors=vectors, extra_files=extra, command=_line(plan, target, samples))
+    generate(plan, out, board=target, vectors=vectors, extra_files=extra, command=_line(plan, target, len(spikes)))
     files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     results = {
         "folder": str(out), "board": target.name if target is not None else None,
-        "lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": bool(load_weights), "samples": samples,
-        "files": files,
+        "lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": bool(load_weights),
+        "samples": len(spikes), "files": files,
     }
     session.finish(results, key_values(f"Generated {out}", files, caption="bytes of each file"), folder=opened.folder)

@@ -34,13 +34,15 @@ class RunFolder:
     folder: Path
     graph: "Graph"
 
-    def samples(self, count: int | None = None) -> tuple["np.ndarray", "np.ndarray"]:
+    def samples(self, count: int | None = None, *, default: int | None = None) -> tuple["np.ndarray", "np.ndarray"]:
         """Return input spikes, (samples, timesteps, inputs), and labels, int64 (samples,).
 
         Parameters
         ----------
         count : int or None
-            Of the first samples; None for all.
+            Of the first samples, of which there must be as many; None for the default.
+        default : int or None
+            At most so many when `count` is None; None for all.
         """
         from snnhw.files import read_tensors
         path = self.folder / SAMPLES
@@ -58,6 +60,7 @@ class RunFolder:
                             f"not {'x'.join(map(str, values.shape[-1:]))}")
         if count is not None and not 1 <= count <= labels.size:
             raise UsageError(f"--samples must be between 1 and the {labels.size} of the run folder, not {count}")
+        count = default if count is None else count
         try:
             return self.graph.input.encoding(values[:count], self.graph.timesteps), labels[:count]
         except (TypeError, ValueError) as error:

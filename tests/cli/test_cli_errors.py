@@ -99,8 +99,10 @@ def test_samples_of_another_network(snnhw, run_folder):
 
 
 @pytest.mark.parametrize("count", [0, 7, -1])
-def test_more_samples_than_there_are(snnhw, run_folder, count):
-    refused(snnhw("estimate", run_folder, "--samples", count),
+@pytest.mark.parametrize("command", ["estimate", "generate", "energy"])
+def test_more_samples_than_there_are(snnhw, run_folder, command, count):
+    out = ["--out", run_folder / "hw"] if command == "generate" else []
+    refused(snnhw(command, run_folder, *out, "--samples", count),
             rf"--samples must be between 1 and the 6 of the run folder, not {count}")
 
 

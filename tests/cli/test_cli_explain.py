@@ -45,6 +45,7 @@ def test_runs_the_hardware_too(snnhw, sources, imported):
 def test_integers_have_nothing_to_part_from(snnhw, sources, imported):
     done = snnhw("explain", sources / "integers.nir", imported / "integers", "--json")
     assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["results"]["samples"] == 5  # all, as there are fewer than it takes by default
     assert "difference" not in json.loads(done.out)["results"]
 
 

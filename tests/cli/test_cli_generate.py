@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from snnhw_run import make_graph, write_run
 
 OPTIONS = ["--lanes", "2", "--samples", "2"]
 
@@ -35,6 +36,16 @@ def test_folder_stands_alone(snnhw, run_folder):
     assert {"rtl/snnhw_top.v", "snnhw_top.core", "board/pins.pcf", "board/snnhw_board.v", "sim/run.py", "sim/vectors.json",
             "graph.safetensors"} <= set(listed)
     assert len(json.loads((run_folder / "hw" / "sim" / "vectors.json").read_text())["samples"]) == 2
+
+
+@pytest.mark.parametrize(("there", "shipped"), [(1, 1), (4, 4), (6, 4)])
+def test_ships_four_samples_or_all_of_fewer(snnhw, tmp_path, there, shipped):
+    write_run(tmp_path / "run", make_graph(), samples=there)
+    done = snnhw("generate", tmp_path / "run", "--out", tmp_path / "hw", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["results"]["samples"] == shipped
+    assert json.loads((tmp_path / "hw" / "manifest.json").read_text())["command"].endswith(f" --samples {shipped}")
+    assert len(json.loads((tmp_path / "hw" / "sim" / "vectors.json").read_text())["samples"]) == shipped
 
 
 def test_same_bytes_whatever_the_folder_and_hash_seed(run_folder, tmp_path):
