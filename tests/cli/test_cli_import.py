@@ -218,7 +218,8 @@ def test_takes_events_as_far_as_they_go(snnhw, sources, tmp_path, kind, lowest, 
     values = np.zeros((2, 9, 32), kind)
     values[0, 4, 5], values[1, 2, 7] = lowest, highest
     write_tensors(tmp_path / "wide.safetensors", {"values": values, "labels": np.zeros(2, np.int64)})
-    done = snnhw("import", sources / "floats.nir", "--samples", tmp_path / "wide.safetensors", "--out", tmp_path / "run", "--json")
+    done = snnhw("import", sources / "floats.nir", "--samples", tmp_path / "wide.safetensors", "--out", tmp_path / "run",
+                 "--json")
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out)["results"]["values"] == [min(-1, lowest), highest]
     assert open_run(tmp_path / "run").samples()[0].tolist() == values.tolist()
