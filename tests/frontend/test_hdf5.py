@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,3 +167,15 @@ def test_processor_time_is_limited(tmp_path):
                "def spin(content):\n    while True: pass\nunpacker.unpack = spin\nunpacker.main()\n")
     done = subprocess.run([sys.executable, "-c", program], input=b"", capture_output=True, timeout=60, check=False)
     assert done.returncode < 0
+
+
+def test_the_documentation_states_the_limits():
+    from snnhw.frontend import hdf5
+    from snnhw.frontend import hdf5_unpack as unpacker
+    assert hdf5.MAX_HDF5_BYTES == unpacker.MAX_BYTES
+    text = (Path(__file__).resolve().parents[2] / "docs" / "nir.md").read_text()
+    for limits in (f"{unpacker.MAX_BYTES >> 20} MiB each", f"{unpacker.MAX_OBJECTS:,} and {unpacker.MAX_DEPTH}",
+                   f"{unpacker.MAX_TEXT >> 20} MiB", f"{unpacker.MAX_TEXTS:,} and {unpacker.MAX_WORD >> 10} KiB",
+                   f"{unpacker.MAX_SECONDS} seconds and {unpacker.MAX_MEMORY >> 30} GiB", f"{hdf5.MAX_SECONDS:.0f} seconds"):
+        assert f"| {limits} |\n" in text
+    assert ", ".join([*unpacker.FILTERS.values()][:-1]) + f" and {unpacker.FILTERS[32000]}" in text
