@@ -14,7 +14,7 @@ from snnhw.plan.accesses import count_accesses
 from snnhw.plan.cycles import predict_cycles
 from snnhw.reference import run
 
-__all__ = ["VOID", "Page", "read_page", "record", "write_run"]
+__all__ = ["VOID", "Page", "read_page", "record", "write_imported", "write_run"]
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 VERSIONS = {"snnhw": "0.1.0", "numpy": "2.4.6", "pyosys": "0.70"}
@@ -110,6 +110,32 @@ def write_run(folder: Path, *, name: str = "digits", layer: str = "hidden", mism
         },
     )
     record(folder, "energy", energy_ladder(plan, trains, measured=measured, board=board, draws=200))
+    return folder
+
+
+def write_imported(folder: Path, **options: object) -> Path:
+    """Write the records of a session that imported its network: the same, but for ``lower`` and ``train``."""
+    write_run(folder, **options)
+    lowered = json.loads((folder / "lower.json").read_text())["results"]
+    for command in ("train", "lower"):
+        (folder / f"{command}.json").unlink()
+    rates = {"agreement": 0.992, "rate_float": 0.11, "rate_integer": 0.108, "saturated_words": 3}
+    record(folder, "import", {
+        "model": "braille.nir", "data": "letters", "timesteps": 6, "test_samples": 360, "inputs": [4, 4], "encoding": "events",
+        "choices": {"reset of 'hidden'": "subtract: the file says nothing"}, "accuracy": lowered["accuracy"],
+        "same_decisions": 0.9861,
+        "nodes": [{"name": "hidden", "kind": "Neuron", "from": "fc1", "shape": "12", "behaviour": "LIF"}],
+        "quantization": {
+            "layers": [{"name": "fc1", "kind": "Linear", "weight_bits": 8, "scales": 1, "scale": [0.011, 0.011], "clipped": 2,
+                        "relative_error": 0.0042, "sparsity": 0.31}],
+            "neurons": [{"name": "hidden", "neurons": 12, "decay": "(v * 230) >> 8", "threshold": [91, 91], "state_bits": 16,
+                         "observed_bits": 11}]},
+        "layers": [{"name": "hidden", **rates}],
+    })
+    agreement = {"hidden": {"float to fake": 0.991, "fake to integer": 0.999}}
+    record(folder, "explain", {"samples": 8, "agreement": agreement, "difference": {
+        "layer": "hidden", "neuron": 3, "timestep": 4, "sample": 1, "spikes": {"float": 0, "integer": 1}, "cause": ["weights"],
+        "threshold": 91, "membranes": {"float": [1.5, 90.2], "integer": [1, 92]}}})
     return folder
 
 

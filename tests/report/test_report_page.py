@@ -7,7 +7,7 @@ import shutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_runs import read_page, record, write_run
+from report_runs import read_page, record, write_imported, write_run
 
 from snnhw.errors import FileError
 from snnhw.report import COMMANDS, write_report
@@ -20,6 +20,27 @@ def full(tmp_path_factory):
     """Return the run folder of a whole session, and its parsed report."""
     folder = write_run(tmp_path_factory.mktemp("session") / "run")
     return folder, read_page(write_report(folder))
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Return the run folder of a session that imported its network, and its parsed report."""
+    folder = write_imported(tmp_path_factory.mktemp("session") / "run")
+    return folder, read_page(write_report(folder))
+
+
+def test_an_import_has_chapters_of_its_own(full, imported):
+    _, page = imported
+    for chapter in ("As it was read", "Quantization after training", "Where floats and integers part"):
+        assert f" {chapter} " in page.text
+        assert chapter not in full[1].text
+    assert "Not in this run folder" not in page.text
+    assert "Floats and integers decide alike for 98.61 % of 360 samples." in page.text
+    assert "subtract: the file says nothing" in page.text
+    assert ("First in layer 'hidden', neuron 3, timestep 4 of sample 1: float gives 0, integer gives 1. "
+            "Explained by: weights.") in page.text
+    assert "97.22 %" in page.text
+    assert "16 spike trains" in page.text
 
 
 def test_every_chapter_is_there(full):
@@ -142,9 +163,11 @@ def test_a_folder_name_stays_text(tmp_path):
     assert "<script>alert(1)<" in page.text
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "generate")])
-def test_a_missing_record_is_replaced_by_its_command(full, tmp_path, command):
-    folder = shutil.copytree(full[0], tmp_path / "run")
+# Without the record of an import, a session is one that lowered its network.
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("train", "import", "generate")])
+def test_a_missing_record_is_replaced_by_its_command(full, imported, tmp_path, command):
+    source, _ = imported if command == "explain" else full
+    folder = shutil.copytree(source, tmp_path / "run")
     (folder / f"{command}.json").unlink()
     page = read_page(write_report(folder))
     if command != "estimate":  # what it says is also in the record of energy
@@ -210,11 +233,12 @@ json_values = st.recursive(
 
 @settings(max_examples=6)
 @given(data=st.data())
-def test_any_record_makes_a_page(full, tmp_path_factory, data):
+def test_any_record_makes_a_page(full, imported, tmp_path_factory, data):
     """Replace some value anywhere in the records by something else; a page comes out all the same."""
     folder = tmp_path_factory.mktemp("fuzz")
-    for command in COMMANDS:
-        value = json.loads((full[0] / f"{command}.json").read_text())
+    source, _ = data.draw(st.sampled_from([full, imported]))
+    for command in (path.stem for path in sorted(source.glob("*.json"))):
+        value = json.loads((source / f"{command}.json").read_text())
         place, steps = value, data.draw(st.integers(1, 6))
         for step in range(steps):
             keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
