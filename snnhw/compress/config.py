@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from snnhw.compress.framing import EventConfig
 from snnhw.errors import UsageError
 from snnhw.files import read_bytes
 from snnhw.ir import Encoding
@@ -183,8 +184,9 @@ class Recipe(_Checked):
     Parameters
     ----------
     data : str
-        ``"digits"``, ``"mnist"``, ``"fashion"``, ``"nmnist"``, ``"braille"``, ``"gsc-kws01"``, or a safetensors file beside the
-        recipe with ``train_values``, ``train_labels``, ``test_values`` and ``test_labels``.
+        ``"digits"``, ``"mnist"``, ``"fashion"``, ``"nmnist"``, ``"braille"``, ``"gsc-kws01"``, ``"dvs-gesture"``,
+        ``"dvs128-gesture"``, ``"shd"``, or a safetensors file beside the recipe with ``train_values``, ``train_labels``,
+        ``test_values`` and ``test_labels``; see docs/data.md.
     timesteps : int
         Length of a sample.
     seed : int
@@ -195,6 +197,8 @@ class Recipe(_Checked):
         Cross entropy of the output spike ``"count"`` of a sample, or of the spike ``"rate"`` scaled to 0..`gain`.
     gain : float
         Logit of a neuron that spikes every timestep, for loss ``"rate"``.
+    events : EventConfig or None
+        How the events of a recording become timesteps; None: as is usual for the data set.
     pretrain, finetune : StageConfig
         Training of the float network, then of the quantized one.
     """
@@ -207,6 +211,7 @@ class Recipe(_Checked):
     gain: Annotated[float, Field(gt=0)] = 10.0
     encoding: EncodingConfig = EncodingConfig()
     input: InputConfig = InputConfig()
+    events: EventConfig | None = None
     pretrain: StageConfig = StageConfig()
     finetune: StageConfig = StageConfig()
     quantize: QuantConfig = QuantConfig()
