@@ -1,11 +1,11 @@
 """Weighted sums: one accumulator for each lane."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.events import slot_layout
-from rtl_gen.loader import address_bits
+from rtl_gen.loader import address_bits, weight_memory
 from snnhw.plan import LayerPlan
 
 __all__ = ["Accumulator"]
@@ -75,9 +75,6 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        words = [] if layer.weights_loaded else layer.weight_words
-        m.submodules.weights = weights = memory.Memory(shape=self._memory.width, depth=self._memory.depth, init=words)
-        read_port = weights.read_port()
 
         # 1: address
         weight_address = Signal(address_bits(self._memory.depth), reset_less=True)
@@ -94,24 +91,13 @@ class Accumulator(wiring.Component):
         # 2: memory, 3: output register, 4: accumulators
         fetch, weigh, add = (Signal(slot_layout(), name=name) for name in ("fetch_slot", "weigh_slot", "add_slot"))
         weight_word = Signal(self._memory.width, reset_less=True)
+        stored = weight_memory(m, self, layer, weight_address, self.read)
         with m.If(self.advance):
-            m.d.sync += [weight_address.eq(address), weight_word.eq(read_port.data)]
+            m.d.sync += [weight_address.eq(address), weight_word.eq(stored)]
             m.d.sync += [fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh)]
             with m.If(weigh.empty):
                 m.d.sync += weight_word.eq(0)
         m.d.comb += self.read.eq(fetch.valid & ~fetch.empty & self.advance)
-        if not layer.weights_loaded:
-            m.d.comb += [read_port.addr.eq(weight_address), read_port.en.eq(self.read)]
-        else:
-            write_port = weights.write_port()
-            # One address for both directions, and never both at once: single-port memories will do.
-            m.d.comb += [
-                read_port.addr.eq(Mux(self.load_active, self.load_address, weight_address)),
-                read_port.en.eq(self.read & ~self.load_active),
-                write_port.addr.eq(read_port.addr),
-                write_port.en.eq(self.load_write & self.load_active),
-                write_port.data.eq(self.load_data),
-            ]
 
         filled = Signal()  # the shadow register holds a result
         load = Signal()

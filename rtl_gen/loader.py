@@ -1,17 +1,42 @@
 """Loading of weights at run time."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from snnhw.fixed import unsigned_bits
+from snnhw.plan import LayerPlan
 
-__all__ = ["WeightLoader", "address_bits"]
+__all__ = ["WeightLoader", "address_bits", "weight_memory"]
 
 
 def address_bits(depth: int) -> int:
     """Return the width of an address; 1 even where there is nothing to choose, because Verilog has no empty vectors."""
     return unsigned_bits(depth - 1)
+
+
+def weight_memory(m: Module, core: wiring.Component, layer: LayerPlan, address: Value, read: Value) -> Value:
+    """Build the weight memory of a core, read at `address` when `read` is high; return its output.
+
+    With loaded weights it belongs to the loader while ``core.load_active`` is high.
+    """
+    shape = layer.memories[0]
+    m.submodules.weights = weights = memory.Memory(shape=shape.width, depth=shape.depth,
+                                                   init=[] if layer.weights_loaded else layer.weight_words)
+    read_port = weights.read_port()
+    if not layer.weights_loaded:
+        m.d.comb += [read_port.addr.eq(address), read_port.en.eq(read)]
+        return read_port.data
+    write_port = weights.write_port()
+    # One address for both directions, and never both at once: single-port memories will do.
+    m.d.comb += [
+        read_port.addr.eq(Mux(core.load_active, core.load_address, address)),
+        read_port.en.eq(read & ~core.load_active),
+        write_port.addr.eq(read_port.addr),
+        write_port.en.eq(core.load_write & core.load_active),
+        write_port.data.eq(core.load_data),
+    ]
+    return read_port.data
 
 
 class WeightLoader(wiring.Component):

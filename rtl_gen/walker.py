@@ -5,7 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.events import event_layout
-from rtl_gen.loader import address_bits
+from rtl_gen.loader import address_bits, weight_memory
 from snnhw.fixed import pack_words, unsigned_bits
 from snnhw.plan import LayerPlan
 from snnhw.plan.synapses import Scattered
@@ -156,7 +156,8 @@ class Walker(wiring.Component):
         fetch_value = Signal.like(found_value, name="fetch_value")
         m.d.comb += self.weights_read.eq(walk_valid)
         m.d.sync += [fetch_valid.eq(walk_valid), fetch_base.eq(walk_base), fetch_value.eq(walk_value)]
-        *weights, offset = _split(self._weights(m, pointer), [bits for _, bits in layer.weight_fields])
+        word = weight_memory(m, self, layer, pointer, self.weights_read)
+        *weights, offset = _split(word, [bits for _, bits in layer.weight_fields])
 
         # 3: a place, and what is added there
         place_valid = Signal()
@@ -190,26 +191,6 @@ class Walker(wiring.Component):
         idle = ~(found | walk_valid | fetch_valid | place_valid | add_valid)
         m.d.comb += self.i.ready.eq(Mux(self.i.payload.tick, walking & idle, ready))
         return place_valid & ~forward, place, add_valid, add_place, total
-
-    def _weights(self, m: Module, pointer: Value) -> Value:
-        """Build the weight memory; return its output."""
-        layer, shape = self.layer, self.layer.memories[0]
-        words = [] if layer.weights_loaded else layer.weight_words
-        m.submodules.weights = weights = memory.Memory(shape=shape.width, depth=shape.depth, init=words)
-        read = weights.read_port()
-        if not layer.weights_loaded:
-            m.d.comb += [read.addr.eq(pointer), read.en.eq(self.weights_read)]
-        else:
-            write = weights.write_port()
-            # One address for both directions, and never both at once: single-port memories will do.
-            m.d.comb += [
-                read.addr.eq(Mux(self.load_active, self.load_address, pointer)),
-                read.en.eq(self.weights_read & ~self.load_active),
-                write.addr.eq(read.addr),
-                write.en.eq(self.load_write & self.load_active),
-                write.data.eq(self.load_data),
-            ]
-        return read.data
 
     def _sweep(self, m: Module, begin: Value, sweeping: Value, current: Value) -> tuple[Value, Value, Value]:
         """Build what reads the sums in the order of the neurons; return the word to read, the word taken, and the end."""

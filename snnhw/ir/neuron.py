@@ -123,6 +123,13 @@ class Decay:
             return np.sign(state) * ((np.abs(state) * self.factor) >> self.shift)
         return (state * self.factor) >> self.shift
 
+    @property
+    def ratio(self) -> np.ndarray:
+        """The real number that the state is multiplied by, but for rounding: float64, () or (neurons,)."""
+        if self.kind == "mul":
+            return np.asarray(self.factor) / 2.0 ** self.shift
+        return np.asarray(1.0 if self.kind == "one" else 1 - 2.0 ** -self.shift)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Decay):
             return NotImplemented

@@ -360,8 +360,20 @@ class Scale(_Weighted):
         return int(np.abs(self.weight).max())
 
 
+class Windowed:
+    """What all pools have in common: each channel by itself under a window."""
+
+    window: Window
+
+    def infer(self, shapes: tuple[Shape, ...]) -> Shape:
+        return shapes[0][0], *self.window.output(shapes[0][1:])
+
+    def check(self, shapes: tuple[Shape, ...]) -> list[str]:
+        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
+
+
 @dataclass(frozen=True, eq=False)
-class SumPool(WeightedSum):
+class SumPool(Windowed, WeightedSum):
     """Sum of the elements under a window, channel by channel. An average is this, its factor folded into the neurons.
 
     Parameters
@@ -371,12 +383,6 @@ class SumPool(WeightedSum):
     """
 
     window: Window = POINT
-
-    def infer(self, shapes: tuple[Shape, ...]) -> Shape:
-        return shapes[0][0], *self.window.output(shapes[0][1:])
-
-    def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         return sum_windows(values, self.window)
@@ -391,7 +397,7 @@ class SumPool(WeightedSum):
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool(Node):
+class MaxPool(Windowed, Node):
     """A spike wherever there is one under the window, channel by channel: the maximum of binary spikes.
 
     Parameters
@@ -401,12 +407,6 @@ class MaxPool(Node):
     """
 
     window: Window = POINT
-
-    def infer(self, shapes: tuple[Shape, ...]) -> Shape:
-        return shapes[0][0], *self.window.output(shapes[0][1:])
-
-    def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     @property
     def fires(self) -> bool:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from snnhw.ir.nodes import CURRENT, POINT, SPIKES, STATES, Node, Shape, WeightedSum, too_many
+from snnhw.ir.nodes import CURRENT, POINT, SPIKES, STATES, Node, Shape, WeightedSum, Windowed, too_many
 from snnhw.ir.windows import Window, convolve, sum_windows
 from snnhw.network.behaviour import Behaviour, as_floats
 
@@ -128,7 +128,7 @@ class Scale(WeightedSum):
 
 
 @dataclass(frozen=True, eq=False)
-class Pool(WeightedSum):
+class Pool(Windowed, WeightedSum):
     """Sum or average under a window, channel by channel. The average counts the zeros of the padding.
 
     Parameters
@@ -141,12 +141,6 @@ class Pool(WeightedSum):
 
     kind: Literal["sum", "average"] = "sum"
     window: Window = POINT
-
-    def infer(self, shapes: tuple[Shape, ...]) -> Shape:
-        return shapes[0][0], *self.window.output(shapes[0][1:])
-
-    def check(self, shapes: tuple[Shape, ...]) -> list[str]:
-        return self.window.check(shapes[0]) or too_many(self.infer(shapes))
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         total = sum_windows(values, self.window)

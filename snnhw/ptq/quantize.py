@@ -250,12 +250,12 @@ def _neuron(behaviour: Behaviour, scale: np.ndarray | float, bias: np.ndarray, o
         "behaviour": behaviour.kind, "state_bits": bits, "frac": frac, "unit": [float(unit.min()), float(unit.max())],
         "units": unit.reshape(-1).tolist(),
         "threshold": [int(np.min(threshold)), int(np.max(threshold))], "bias": bool(np.any(spec.bias)),
-        "decay": str(decay), "beta": _span(behaviour.beta), "beta_realised": _span(_factor(decay)),
+        "decay": str(decay), "beta": _span(behaviour.beta), "beta_realised": _span(decay.ratio),
         "observed": [float(observed[0].min()), float(observed[1].max())], "observed_words": words,
         "observed_bits": signed_bits(*words),
     }
     if synapse is not None:
-        row |= {"synapse": str(synapse), "alpha": _span(behaviour.alpha), "alpha_realised": _span(_factor(synapse))}
+        row |= {"synapse": str(synapse), "alpha": _span(behaviour.alpha), "alpha_realised": _span(synapse.ratio)}
     return spec, row
 
 
@@ -274,13 +274,6 @@ def _width(observed: tuple[np.ndarray, np.ndarray], unit: np.ndarray, threshold:
 def _span(values: object) -> list[float]:
     array = np.asarray(values, np.float64)
     return [float(array.min()), float(array.max())]
-
-
-def _factor(decay: Decay) -> np.ndarray:
-    """Return the real number that an integer decay multiplies by."""
-    if decay.kind == "mul":
-        return np.asarray(decay.factor) / 2.0 ** decay.shift
-    return np.asarray(1.0 if decay.kind == "one" else 1 - 2.0 ** -decay.shift)
 
 
 def _decay(beta: np.ndarray, behaviour: Behaviour, options: Options, what: str) -> Decay:
@@ -319,7 +312,7 @@ def _proven(graph: Graph) -> dict[str, int]:
         state = (sum(reach[name] for name in node.inputs) << spec.frac) + int(np.abs(spec.bias).max())
         for decay in (spec.synapse, spec.decay):
             if decay is not None:
-                factor = float(_factor(decay).max())
+                factor = float(decay.ratio.max())
                 # A word that decays is at most its unit below the real number, so that leaking bounds it from both sides.
                 leaking = math.ceil((state + 1) / (1 - factor)) if factor < 1 else state * graph.timesteps
                 state = min(state * graph.timesteps, leaking)

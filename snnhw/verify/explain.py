@@ -47,18 +47,11 @@ def fake_quantized(graph: Graph) -> Network:
     return Network(graph.name, tuple(nodes), graph.timesteps)
 
 
-def _factor(decay: Decay) -> np.ndarray:
-    """Return the real number that a decay multiplies by."""
-    if decay.kind == "mul":
-        return np.asarray(decay.factor) / 2.0 ** decay.shift
-    return np.asarray(1.0 if decay.kind == "one" else 1 - 2.0 ** -decay.shift)
-
-
 def _behaviour(spec: NeuronSpec, unit: float) -> Behaviour:
     """Return the arithmetic of `spec` without rounding and clipping; `unit` is the worth of a step of the state."""
     return Behaviour(
-        _factor(spec.decay), np.asarray(spec.threshold) * unit, ">=", spec.reset, np.asarray(spec.reset_amount) * unit,
-        spec.reset_time, spec.input_on_reset, None if spec.synapse is None else _factor(spec.synapse),
+        spec.decay.ratio, np.asarray(spec.threshold) * unit, ">=", spec.reset, np.asarray(spec.reset_amount) * unit,
+        spec.reset_time, spec.input_on_reset, None if spec.synapse is None else spec.synapse.ratio,
         np.asarray(spec.bias) * unit, spec.start * unit, spec.output, spec.grades)
 
 
@@ -277,8 +270,8 @@ def explain(network: Network, graph: Graph, units: Mapping[str, np.ndarray], spi
     bias = _biases_before(network, name, neuron)
     trained = replace(trained, current=trained.current - bias / unit, bias=trained.bias + bias / unit)
     made = _Single(
-        _drive(graph, name, right, neuron) * 2.0 ** spec.frac, _one(_factor(spec.decay), neuron),
-        None if spec.synapse is None else _one(_factor(spec.synapse), neuron), _one(spec.threshold, neuron), False,
+        _drive(graph, name, right, neuron) * 2.0 ** spec.frac, _one(spec.decay.ratio, neuron),
+        None if spec.synapse is None else _one(spec.synapse.ratio, neuron), _one(spec.threshold, neuron), False,
         _one(spec.reset_amount, neuron), _one(spec.bias, neuron), spec.start, spec, True, spec.overflow == "saturate")
     parts: dict[str, dict[str, object]] = {
         "weights": {"current": made.current}, "bias": {"bias": made.bias},
