@@ -36,8 +36,8 @@ OWNERS = {
     "brevitas": {"snnhw.frontend", "snnhw.compress"},
     "sklearn": {"snnhw.compress"},
     "nir": {"snnhw.frontend"},
-    "h5py": {"snnhw.frontend"},
-    "tonic": set(),
+    "h5py": {"snnhw.frontend", "snnhw.compress"},
+    "tonic": {"snnhw.compress"},
     "amaranth": {"rtl_gen"},
     "amaranth_boards": {"rtl_gen"},
     "pyosys": set(),
@@ -123,7 +123,7 @@ def test_imports_go_down(module, path):
     ("snnhw.verify.flow", "import torch.nn"),
     ("snnhw.plan.plan", "from amaranth import Module"),
     ("snnhw.verify.native", "from sim import harness"),
-    ("snnhw.compress.data", "import tonic"),
+    ("snnhw.ptq.flow", "import tonic"),
 ])
 def test_rules_catch(module, source):
     assert len(violations(module, source)) == 1

@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import os
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,27 @@ from typing import Literal
 
 import numpy as np
 
-import snnhw
-from snnhw.compress.recordings import GSC_WORDS, NMNIST_SHAPE, read_braille, read_gsc, read_nmnist
+from snnhw.compress.catalogue import CATALOGUE
+from snnhw.compress.event_data import (
+    DVS_SHAPE,
+    GESTURES,
+    SHD_SHAPE,
+    SHD_WORDS,
+    read_dvs128_gesture,
+    read_dvs_gesture,
+    read_shd,
+)
+from snnhw.compress.framing import EventConfig, Framer
+from snnhw.compress.recordings import (
+    BRAILLE_SHAPE,
+    BRAILLE_STEP_US,
+    GSC_WORDS,
+    NMNIST_SHAPE,
+    read_braille,
+    read_braille_events,
+    read_gsc,
+    read_nmnist,
+)
 from snnhw.errors import FileError, UsageError
 from snnhw.files import read_bytes, read_tensors
 from snnhw.tools import require_package
@@ -20,12 +38,15 @@ __all__ = ["Dataset", "load_dataset"]
 
 DIGITS_TEST = 400
 IDX_LIMIT = 1 << 26  # bytes of a decompressed file
-NMNIST_TIMESTEPS = 300
 BRAILLE_TIMESTEPS = 256
 GSC_TIMESTEPS = 200
+NMNIST_BIN_US = 1000
+SHD_SPAN_US = 1_400_000
 BRAILLE_NAMES = ("Space", "A", "E", "I", "O", "U", "Y")
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-SETS = ("digits", "mnist", "fashion", "nmnist", "braille", "gsc-kws01")
+SETS = tuple(CATALOGUE)
+USUAL_TIMESTEPS = {"nmnist": 300, "braille": BRAILLE_TIMESTEPS, "dvs-gesture": 20, "dvs128-gesture": 20, "shd": 100}
+EVENT_SETS = tuple(USUAL_TIMESTEPS)
 SPLITS = ("train_values", "train_labels", "test_values", "test_labels")
 
 
@@ -79,11 +100,12 @@ class Dataset:
 
 
 def load_dataset(source: str, seed: int, folder: Path, *, timesteps: int | None = None, levels: int | None = None,
-                 bin_us: int = 1000, combine: Literal["or", "sum"] = "or", most: int | None = None) -> Dataset:
-    """Load what a recipe names.
+                 bin_us: int = NMNIST_BIN_US, combine: Literal["or", "sum"] = "or", most: int | None = None,
+                 events: EventConfig | None = None) -> Dataset:
+    """Load what a recipe names; see docs/data.md.
 
-    ``"digits"`` comes with scikit-learn, ``"mnist"``, ``"fashion"``, ``"nmnist"``, ``"braille"`` and ``"gsc-kws01"`` are read
-    from the folder that the environment variable ``SNNHW_DATA`` names.
+    ``"digits"`` comes with scikit-learn, all other names of ``SETS`` are read from the folder that the environment variable
+    ``SNNHW_DATA`` names. Nothing is ever downloaded.
 
     Parameters
     ----------
@@ -94,40 +116,42 @@ def load_dataset(source: str, seed: int, folder: Path, *, timesteps: int | None 
     folder : Path
         Folder of the recipe.
     timesteps : int or None
-        Length of a recording: the number of bins of ``"nmnist"`` (300 if None), a divisor of the 256 of ``"braille"``.
-        Still samples have no length and ignore it.
+        Length of a recording: the number of frames of ``"nmnist"`` (300 if None), ``"shd"`` (100) and of the gestures (20), a
+        divisor of the 256 of ``"braille"``. Still samples have no length and ignore it.
     levels : int or None
         Scale the pixels of ``"mnist"`` and ``"fashion"`` from 0..255 to 0..levels: ``(v*levels + 127) // 255``.
     bin_us : int
-        Microseconds of a bin of ``"nmnist"``.
+        Microseconds of a bin of ``"nmnist"``, where `events` does not say.
     combine : str
-        Whether a longer timestep of ``"braille"`` takes the ``"or"`` or the ``"sum"`` of its parts.
+        Whether a longer timestep of ``"braille"`` takes the ``"or"`` or the ``"sum"`` of its parts, where `events` is None.
     most : int or None
         Keep only the first samples of each split.
+    events : EventConfig or None
+        How events become timesteps, for the sets of ``EVENT_SETS``. None: bins of `bin_us` for ``"nmnist"``, the file's own steps
+        for ``"braille"``, equal counts for the gestures, T bins that cover 1.4 s for ``"shd"``; binary.
     """
     for name, value in (("timesteps", timesteps), ("levels", levels), ("bin_us", bin_us), ("most", most)):
         if value is not None and value < 1:
             raise UsageError(f"{name} of a data set must be at least 1, not {value}")
     if combine not in ("or", "sum"):
         raise UsageError(f"combine of a data set must be 'or' or 'sum', not {combine!r}")
+    if events is not None and source not in EVENT_SETS:
+        raise UsageError(f"recipe events must be left out for data {source!r}; they are for {', '.join(map(repr, EVENT_SETS))}")
     if source == "digits":
         data = _digits(seed)
     elif source == "mnist":
-        data = _images("mnist", "MNIST", levels)
+        data = _images("mnist", levels)
     elif source == "fashion":
-        data = _images("fashion", "FashionMNIST", levels, FASHION_NAMES)
-    elif source == "nmnist":
-        path = _present(source, "NMNIST-small", "NMNIST.tar.xz")
-        data = _checked(source, 1, read_nmnist(path, timesteps or NMNIST_TIMESTEPS, bin_us, most), NMNIST_SHAPE,
-                        tuple("0123456789"))
+        data = _images("fashion", levels, FASHION_NAMES)
+    elif source in EVENT_SETS and (source != "braille" or events is not None):
+        data = _frames(source, timesteps, bin_us, most, events or EventConfig())
     elif source == "braille":
-        path = _present(source, "Braille7", "braille7_trainval.npz")
+        path = _present(source)
         arrays = read_braille(path, timesteps or BRAILLE_TIMESTEPS, combine)
         data = _checked(source, max(1, int(arrays["train_values"].max(initial=0)), int(arrays["test_values"].max(initial=0))),
                         arrays, names=BRAILLE_NAMES)
     elif source == "gsc-kws01":
-        path = _present(source, "GSC-kws01", "kws01_delta_events.npz")
-        data = _checked(source, 1, read_gsc(path, timesteps or GSC_TIMESTEPS), names=GSC_WORDS)
+        data = _checked(source, 1, read_gsc(_present(source), timesteps or GSC_TIMESTEPS), names=GSC_WORDS)
     elif source.endswith(".safetensors"):
         data = _file(folder / source)
     else:
@@ -147,11 +171,6 @@ def _digits(seed: int) -> Dataset:
     return Dataset("digits", 16, values[DIGITS_TEST:], labels[DIGITS_TEST:], values[:DIGITS_TEST], labels[:DIGITS_TEST])
 
 
-def _data_folder() -> Path:
-    chosen = os.environ.get("SNNHW_DATA")
-    return Path(chosen) if chosen else Path(snnhw.__file__).resolve().parents[2] / "shared" / "data"
-
-
 def _idx(path: Path, what: str, dimensions: int) -> np.ndarray:
     """Read a gzipped IDX file of unsigned bytes, within a budget."""
     content = read_bytes(path, what)
@@ -169,22 +188,44 @@ def _idx(path: Path, what: str, dimensions: int) -> np.ndarray:
     return np.frombuffer(content[header:], np.uint8).reshape(sizes)
 
 
-def _present(source: str, place: str, *names: str) -> Path:
-    """Return the path of the last of `names`, files in the folder `place` of the data; refuse if any is missing."""
-    folder = _data_folder() / place
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise FileError(f"the data set {source!r} needs {', '.join(missing)} in {str(folder)!r}; "
-                        f"set SNNHW_DATA to the folder that contains {place}")
-    return folder / names[-1]
+def _present(source: str) -> Path:
+    """Return the path of the last file of a data set; refuse if any is missing."""
+    return CATALOGUE[source].present() / CATALOGUE[source].files[-1]
 
 
-def _images(source: str, place: str, levels: int | None, names: tuple[str, ...] = ()) -> Dataset:
+def _frames(source: str, timesteps: int | None, bin_us: int, most: int | None, events: EventConfig) -> Dataset:
+    """Read recordings of events as frames."""
+    folder = CATALOGUE[source].present()
+    path = folder / CATALOGUE[source].files[-1]
+
+    steps = timesteps or USUAL_TIMESTEPS[source]
+    usual_us = {"nmnist": bin_us, "braille": -(-BRAILLE_TIMESTEPS * BRAILLE_STEP_US // steps), "shd": -(-SHD_SPAN_US // steps)}
+    usual = "count" if source.endswith("gesture") else "time"
+    config = events.model_copy(update={"framing": events.framing or usual, "bin_us": events.bin_us or usual_us.get(source)})
+    if config.framing == "time" and config.bin_us is None:
+        raise UsageError(f"events.bin_us must be given for framing 'time' of data {source!r}")
+    if source == "nmnist":
+        framer = Framer("N-MNIST", NMNIST_SHAPE, steps, config)
+        arrays, names = read_nmnist(path, framer, most), tuple("0123456789")
+    elif source == "braille":
+        framer = Framer("braille", BRAILLE_SHAPE, steps, config)
+        arrays, names = read_braille_events(path, framer), BRAILLE_NAMES
+    elif source == "shd":
+        framer = Framer("SHD", SHD_SHAPE, steps, config)
+        arrays, names = read_shd(folder, framer, most), SHD_WORDS
+    else:
+        framer = Framer("DVS-Gesture", DVS_SHAPE, steps, config)
+        read = read_dvs_gesture if source == "dvs-gesture" else read_dvs128_gesture
+        arrays, names = read(folder, framer, most), GESTURES
+    return _checked(source, events.levels, arrays, framer.shape, names)
+
+
+def _images(source: str, levels: int | None, names: tuple[str, ...] = ()) -> Dataset:
     """Read four IDX files in the format of MNIST."""
     files = {f"{split}_{part}": f"{prefix}-{kind}-ubyte.gz"
              for split, prefix in (("train", "train"), ("test", "t10k"))
              for part, kind in (("values", "images-idx3"), ("labels", "labels-idx1"))}
-    folder = _present(source, f"{place}/raw", *files.values()).parent
+    folder = CATALOGUE[source].present()
     what = "MNIST file" if source == "mnist" else "Fashion-MNIST file"
     arrays = {name: _idx(folder / file, what, 3 if name.endswith("values") else 1) for name, file in files.items()}
     shape = (1, *arrays["train_values"].shape[1:])

@@ -87,7 +87,8 @@ class Framer:
         assert config.framing != "time" or config.bin_us is not None
         sides, factor = shape[-2:] if len(shape) == 3 else shape, config.downsample
         if any(side % factor for side in sides):
-            raise UsageError(f"events.downsample of {what} must divide {' and '.join(map(str, sorted(set(sides))))}, not {factor}")
+            text = " and ".join(map(str, sorted(set(sides))))
+            raise UsageError(f"events.downsample of {what} must divide {text}, not be {factor}")
         if config.polarity == "merged" and len(shape) != 3:
             raise UsageError(f"events.polarity of {what} must be 'separate', because its events have none")
         places = np.indices(shape)
@@ -102,8 +103,8 @@ class Framer:
     def check(self, samples: int) -> None:
         """Refuse a split that is too large for the memory."""
         if samples * self._timesteps * self.inputs > VALUES_LIMIT:
-            raise UsageError(f"{self._what} of {samples} samples with {self._timesteps} timesteps and {self.inputs} inputs must be "
-                             f"at most {VALUES_LIMIT} values; choose fewer timesteps or samples")
+            raise UsageError(f"{self._what} of {samples} samples with {self._timesteps} timesteps and {self.inputs} inputs must "
+                             f"be at most {VALUES_LIMIT} values; choose fewer timesteps or samples")
 
     def split(self, samples: int, recordings: Iterable[Events]) -> np.ndarray:
         """Return the frames of so many recordings: uint8 array, (samples, timesteps, inputs)."""

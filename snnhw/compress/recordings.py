@@ -12,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from snnhw.compress.framing import Events, Framer
 from snnhw.errors import FileError, UsageError
 from snnhw.files import read_bytes
 
-__all__ = ["GSC_WORDS", "NMNIST_SHAPE", "read_arrays", "read_braille", "read_gsc", "read_nmnist"]
+__all__ = ["BRAILLE_SHAPE", "BRAILLE_STEP_US", "GSC_WORDS", "NMNIST_SHAPE", "read_arrays", "read_braille",
+           "read_braille_events", "read_gsc", "read_nmnist"]
 
 NMNIST_SHAPE = (2, 34, 34)  # polarity, y, x
+BRAILLE_SHAPE = (12,)
+BRAILLE_STEP_US = 5000
 EVENT_BYTES = 5
 TAR_LIMIT = 1 << 26  # bytes of the decompressed archive
 XZ_MEMORY = 1 << 28  # bytes that its decoder may take
@@ -25,7 +29,6 @@ RECORDING_LIMIT = 1 << 20  # bytes of a recording: 209,715 events
 MEMBER_LIMIT = 20_000
 RECORDING_NAME = re.compile(r"(?:\./)?(?:NMNIST/)?(Train|Test)/([0-9])/([0-9]{1,6})\.bin", re.ASCII)
 NPZ_LIMIT = 1 << 27  # bytes of one decompressed array
-VALUES_LIMIT = 1 << 31  # of one split
 
 # The vocabulary of Google Speech Commands v0.02 in alphabetical order, which is how networks for all of it number their outputs.
 GSC_WORDS = ("backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go", "happy",
@@ -33,52 +36,42 @@ GSC_WORDS = ("backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "
              "three", "tree", "two", "up", "visual", "wow", "yes", "zero")
 
 
-def read_nmnist(path: Path, timesteps: int, bin_us: int, most: int | None) -> dict[str, np.ndarray]:
+def read_nmnist(path: Path, framer: Framer, most: int | None) -> dict[str, np.ndarray]:
     """Read an xz-compressed tar of N-MNIST recordings ``NMNIST/Train|Test/<digit>/<number>.bin``.
 
-    A recording is a list of events of 40 bits, big-endian: x (8), y (8), polarity (1), microseconds (23). An input is 1 in
-    timestep t when at least one event has ``microseconds // bin_us == t``; later events are left out. Input
-    ``(polarity * 34 + y) * 34 + x``. Samples stand in the order of their numbers.
+    A recording is a list of events of 40 bits, big-endian: x (8), y (8), polarity (1), microseconds (23). Samples stand in the
+    order of their numbers.
 
     Parameters
     ----------
     path : Path
         The archive.
-    timesteps, bin_us : int
-        Number of bins and their length in microseconds.
+    framer : Framer
+        For a sensor of ``NMNIST_SHAPE``.
     most : int or None
         Only the first recordings of each split.
     """
     recordings = _recordings(path)
     arrays = {}
     for split in ("Train", "Test"):
-        chosen = sorted(key for key in recordings if key[0] == split)[:most]
+        chosen = [recordings[key] for key in sorted(key for key in recordings if key[0] == split)[:most]]
         if not chosen:
             raise FileError(f"N-MNIST archive {str(path)!r} must hold recordings NMNIST/{split}/<digit>/<number>.bin, "
                             f"and holds none")
-        inputs = int(np.prod(NMNIST_SHAPE))
-        if len(chosen) * timesteps * inputs > VALUES_LIMIT:
-            raise UsageError(f"N-MNIST of {len(chosen)} samples with {timesteps} timesteps and {inputs} inputs must be at most "
-                             f"{VALUES_LIMIT} values; choose fewer timesteps or samples")
-        values = np.zeros((len(chosen), timesteps, inputs), np.uint8)
-        for row, key in enumerate(chosen):
-            step, position = _events(path, *recordings[key], bin_us)
-            kept = step < timesteps
-            values[row, step[kept], position[kept]] = 1
-        arrays[f"{split.lower()}_values"] = values
-        arrays[f"{split.lower()}_labels"] = np.array([recordings[key][2] for key in chosen], np.int64)
+        events = (_events(path, name, content) for name, content, _ in chosen)
+        arrays[f"{split.lower()}_values"] = framer.split(len(chosen), events)
+        arrays[f"{split.lower()}_labels"] = np.array([digit for *_, digit in chosen], np.int64)
     return arrays
 
 
-def _events(path: Path, name: str, content: bytes, digit: int, bin_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bin and the input of each event."""
+def _events(path: Path, name: str, content: bytes) -> Events:
     events = np.frombuffer(content, np.uint8).reshape(-1, EVENT_BYTES).astype(np.int64)
     x, y, polarity = events[:, 0], events[:, 1], events[:, 2] >> 7
     _, height, width = NMNIST_SHAPE
     if (x >= width).any() or (y >= height).any():
         raise FileError(f"N-MNIST archive {str(path)!r}: events of {name!r} must lie within {width}x{height} pixels")
     microseconds = (events[:, 2] & 127) << 16 | events[:, 3] << 8 | events[:, 4]
-    return microseconds // bin_us, (polarity * height + y) * width + x
+    return Events(microseconds, (polarity * height + y) * width + x)
 
 
 def _recordings(path: Path) -> dict[tuple[str, int], tuple[str, bytes, int]]:
@@ -141,7 +134,7 @@ def read_arrays(path: Path, what: str, dtypes: dict[str, str], limit: int = NPZ_
     what : str
         Names it in messages.
     dtypes : dict of str to str
-        Name and type of each array, as ``np.dtype.str`` without the byte order; other arrays are not read.
+        Name and type of each array, as ``np.dtype.str`` without the byte order, or empty for any; other arrays are not read.
     limit : int
         Bytes of a decompressed array.
     """
@@ -159,23 +152,42 @@ def read_arrays(path: Path, what: str, dtypes: dict[str, str], limit: int = NPZ_
         raise FileError(f"{what} {str(path)!r} must be an npz file with {', '.join(dtypes)}, "
                         f"and is damaged or something else") from None
     for name, dtype in dtypes.items():
-        if arrays[name].dtype.str[1:] != dtype:
+        if dtype and arrays[name].dtype.str[1:] != dtype:
             raise FileError(f"{what} {str(path)!r}: array {name!r} must be {np.dtype(dtype)}, not {arrays[name].dtype}")
     return arrays
 
 
 def read_braille(path: Path, timesteps: int, combine: str) -> dict[str, np.ndarray]:
     """Read the tactile letters; `timesteps` must divide theirs, and `combine` (``"or"``, ``"sum"``) says how."""
-    arrays = read_arrays(path, "Braille file", {"x": "u1", "y": "u1", "is_test": "b1"})
-    values, labels, is_test = arrays["x"], arrays["y"], arrays["is_test"]
-    if values.ndim != 3 or labels.shape != values.shape[:1] or is_test.shape != labels.shape or values.max(initial=0) > 1:
-        raise FileError(f"Braille file {str(path)!r} must hold x (samples, timesteps, inputs) of 0 and 1, and one y and is_test "
-                        f"for each sample, not {values.shape}, {labels.shape} and {is_test.shape}")
+    values, labels, is_test = _letters(path)
     samples, steps, inputs = values.shape
     if not steps or steps % timesteps:
         raise UsageError(f"timesteps of the data set 'braille' must divide {steps}, not {timesteps}")
     grouped = values.reshape(samples, timesteps, steps // timesteps, inputs)
     values = grouped.max(axis=2) if combine == "or" else grouped.sum(axis=2, dtype=np.uint16)
+    return _by_split(values, labels, is_test)
+
+
+def read_braille_events(path: Path, framer: Framer) -> dict[str, np.ndarray]:
+    """Read the tactile letters as recordings of events, those of one step in the order of their taxels."""
+    values, labels, is_test = _letters(path)
+    if values.shape[2:] != BRAILLE_SHAPE:
+        raise FileError(f"Braille file {str(path)!r} must have {BRAILLE_SHAPE[0]} inputs, not {values.shape[2]}")
+    frames = framer.split(len(values), (Events(step * BRAILLE_STEP_US, taxel) for step, taxel in map(np.nonzero, values)))
+    return _by_split(frames, labels, is_test)
+
+
+def _letters(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values (samples, timesteps, inputs), labels, and which belong to the test split."""
+    arrays = read_arrays(path, "Braille file", {"x": "u1", "y": "u1", "is_test": "b1"})
+    values, labels, is_test = arrays["x"], arrays["y"], arrays["is_test"]
+    if values.ndim != 3 or labels.shape != values.shape[:1] or is_test.shape != labels.shape or values.max(initial=0) > 1:
+        raise FileError(f"Braille file {str(path)!r} must hold x (samples, timesteps, inputs) of 0 and 1, and one y and is_test "
+                        f"for each sample, not {values.shape}, {labels.shape} and {is_test.shape}")
+    return values, labels, is_test
+
+
+def _by_split(values: np.ndarray, labels: np.ndarray, is_test: np.ndarray) -> dict[str, np.ndarray]:
     return {"train_values": values[~is_test], "train_labels": labels[~is_test],
             "test_values": values[is_test], "test_labels": labels[is_test]}
 
