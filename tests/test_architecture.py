@@ -27,7 +27,8 @@ NEIGHBOURS = {
     "snnhw.network": {"snnhw.errors", "snnhw.ir"},
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},
     "snnhw.ptq": {"snnhw.reference", "snnhw.frontend", "snnhw.compress"},  # it measures what it made from files, on data by name
-    "snnhw.compress": {"snnhw.frontend", "snnhw.reference"},  # it lowers what the front end reads, and measures it
+    # It lowers what the front end reads, groups scales as quantization after training does, and measures.
+    "snnhw.compress": {"snnhw.frontend", "snnhw.reference", "snnhw.ptq"},
 }
 # Heavy or optional packages, and the only rooms that may import them.
 OWNERS = {

@@ -1,10 +1,9 @@
-"""Compression: recipes, fake-quantized layers, pruning, training, and the way down to an integer graph."""
+"""Compression: recipes, networks that train in integers, pruning, and the way down to an integer graph."""
 
 from snnhw.compress.config import PruneConfig, QuantConfig, Recipe, load_recipe
-from snnhw.compress.drive import observe, output_spikes
-from snnhw.compress.lower import lower
 from snnhw.compress.prune import apply_masks, magnitude_masks, prune
-from snnhw.compress.quantize import quantize
+from snnhw.compress.train import finetune, train_float
+from snnhw.compress.trainable import Pass, TrainableNetwork
 
-__all__ = ["PruneConfig", "QuantConfig", "Recipe", "apply_masks", "load_recipe", "lower", "magnitude_masks", "observe",
-           "output_spikes", "prune", "quantize"]
+__all__ = ["Pass", "PruneConfig", "QuantConfig", "Recipe", "TrainableNetwork", "apply_masks", "finetune", "load_recipe",
+           "magnitude_masks", "prune", "train_float"]

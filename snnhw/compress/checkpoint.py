@@ -1,8 +1,9 @@
 """Trained parameters on disk, as safetensors and never as pickle.
 
-A checkpoint holds the parameters of the trained network under the names of the user's ``state_dict``; those from
-before quantization under ``float/``; the weight scales under ``scale/`` and the pruning masks under ``mask/``, each
-with the path of the linear. The header says how the network was quantized.
+A checkpoint holds the parameters of the trained network under the names of its nodes, ``fc1.weight``; those of the user's
+``state_dict`` before quantization under ``float/``; the weight scales under ``scale/``, with the name of the first node that has
+them; what weights are divided by under ``clip/`` where that is another number; and the pruning masks under ``mask/``. The header
+says how the network was quantized.
 """
 
 import json
@@ -11,16 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from snnhw.compress.config import QuantConfig
-from snnhw.compress.quantize import quantized_layers
-from snnhw.errors import FileError
+from snnhw.compress.prune import apply_masks
+from snnhw.compress.trainable import TrainableNetwork
+from snnhw.errors import FileError, NetworkError
 from snnhw.files import read_tensors, write_tensors
-from snnhw.frontend import Network
-from snnhw.frontend.folder import load_parameters, read_torch_file
+from snnhw.frontend.folder import read_torch_file
 
-__all__ = ["Checkpoint", "load_checkpoint", "load_parameters", "parameters", "save_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "parameters", "restore", "save_checkpoint", "take"]
 
 FORMAT, VERSION = "snnhw-checkpoint", 1
 Arrays = Mapping[str, np.ndarray]
@@ -33,18 +35,19 @@ class Checkpoint:
     Parameters
     ----------
     trained : mapping of str to array
-        Parameters, by the names of the state_dict.
+        Parameters, by the names of the nodes; of a plain state_dict by its own names.
     pretrained : mapping of str to array
-        Those of the float network before quantization; empty when unknown.
-    scales, masks : mapping of str to array
-        By path of the linear; empty when the network was never quantized.
-    quantize : dict or None
+        Those of the user's module before quantization; empty when unknown.
+    scales, clips, masks : mapping of str to array
+        By name of a node; empty when the network was never quantized.
+    quantize : QuantConfig or None
         Number formats it was trained for, everything automatic decided.
     """
 
     trained: Arrays
     pretrained: Arrays = field(default_factory=dict)
     scales: Arrays = field(default_factory=dict)
+    clips: Arrays = field(default_factory=dict)
     masks: Arrays = field(default_factory=dict)
     quantize: QuantConfig | None = None
 
@@ -54,21 +57,74 @@ def parameters(module: nn.Module, names: Mapping[str, object]) -> dict[str, np.n
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items() if name in names}
 
 
-def decided(module: nn.Module, network: Network, config: QuantConfig) -> QuantConfig:
+def _decided(network: TrainableNetwork, config: QuantConfig) -> QuantConfig:
     """Return the configuration with what was automatic written down, so that quantizing again decides the same."""
-    layers = {}
-    for layer, linear, neuron in quantized_layers(module, network):
-        own = {**config.layers.get(layer.linear, {}), **config.layers.get(layer.neuron, {}), "frac": linear.frac}
-        if neuron.decay.kind != "one":
-            own["decay"] = neuron.decay.kind
-        layers[layer.linear] = own
+    layers = {name: dict(values) for name, values in config.layers.items()}
+    for name in network.neurons:
+        form = network.population(name).format
+        assert form is not None
+        own = layers.setdefault(name, {})
+        own["frac"] = form.frac
+        if form.decay.kind != "one":
+            own["decay"] = form.decay.kind
     return QuantConfig(**{**config.model_dump(), "layers": layers})
+
+
+def take(network: TrainableNetwork, config: QuantConfig, pretrained: Arrays) -> Checkpoint:
+    """Return the checkpoint of a quantized network."""
+    trained: dict[str, np.ndarray] = {}
+    for where, tensor in network.slots().items():
+        trained[where] = tensor.detach().numpy().copy()
+    masks = {name: network.map(name).mask.numpy().copy() for name in network.weighted if network.map(name).pruned}
+    scales, clips = network.scale_values()
+    return Checkpoint(trained, pretrained, scales, clips, masks, _decided(network, config))
+
+
+def restore(network: TrainableNetwork, checkpoint: Checkpoint, config: QuantConfig,
+            calibration: np.ndarray | None = None) -> None:
+    """Put a checkpoint into a network that is in real numbers, and quantize it as it was.
+
+    Parameters
+    ----------
+    network : TrainableNetwork
+        The network; changed in place.
+    checkpoint : Checkpoint
+        What was trained. Without ``quantize`` in it the network keeps its own parameters.
+    config : QuantConfig
+        Number formats where the checkpoint does not say.
+    calibration : array, optional
+        Input spikes, for :meth:`TrainableNetwork.quantize`.
+
+    Raises
+    ------
+    NetworkError
+        A parameter is missing, of another shape or not finite.
+    """
+    if checkpoint.quantize is not None:
+        for name, tensor in network.slots().items():
+            if name not in checkpoint.trained:
+                if name.endswith((".weight", ".bias")):
+                    raise NetworkError(f"layer {name.rpartition('.')[0]!r}: {name.rpartition('.')[2]} must be in the checkpoint, "
+                                       f"and is not")
+                continue
+            values = checkpoint.trained[name]
+            if values.size != tensor.numel() and tensor.ndim and not name.endswith((".threshold", ".beta", ".alpha")):
+                raise NetworkError(f"layer {name.rpartition('.')[0]!r}: {name.rpartition('.')[2]} must have shape "
+                                   f"{tuple(tensor.shape)}, not {values.shape} as in the checkpoint")
+            if not np.isfinite(values).all():
+                raise NetworkError(f"layer {name.rpartition('.')[0]!r}: {name.rpartition('.')[2]} must be finite, not "
+                                   f"{values[~np.isfinite(values)].flat[0]} as in the checkpoint")
+            shape = tensor.shape if values.size == tensor.numel() else values.shape
+            tensor.data = torch.from_numpy(np.array(values, np.float32)).reshape(shape)
+        apply_masks(network, checkpoint.masks)
+    network.quantize(checkpoint.quantize or config, calibration, scales=checkpoint.scales, clips=checkpoint.clips)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
     tensors = dict(checkpoint.trained)
-    for prefix, arrays in (("float", checkpoint.pretrained), ("scale", checkpoint.scales), ("mask", checkpoint.masks)):
+    for prefix, arrays in (("float", checkpoint.pretrained), ("scale", checkpoint.scales), ("clip", checkpoint.clips),
+                           ("mask", checkpoint.masks)):
         tensors |= {f"{prefix}/{name}": array.astype(np.uint8) if prefix == "mask" else array for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, "version": VERSION,
                        "quantize": None if checkpoint.quantize is None else checkpoint.quantize.model_dump()}, sort_keys=True)
@@ -93,9 +149,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             quantize = None if header.get("quantize") is None else QuantConfig(**header["quantize"])
         except (ValueError, TypeError, RecursionError):
             raise FileError(f"checkpoint {str(path)!r} must be version {VERSION} of {FORMAT}, and is not") from None
-    parts: dict[str, dict[str, np.ndarray]] = {"": {}, "float": {}, "scale": {}, "mask": {}}
+    parts: dict[str, dict[str, np.ndarray]] = {"": {}, "float": {}, "scale": {}, "clip": {}, "mask": {}}
     for name, array in tensors.items():
         prefix, slash, rest = name.partition("/")
         parts[prefix if slash and prefix in parts else ""][rest if slash and prefix in parts else name] = array
     masks = {name: mask != 0 for name, mask in parts["mask"].items()}
-    return Checkpoint(parts[""], parts["float"], parts["scale"], masks, quantize)
+    return Checkpoint(parts[""], parts["float"], parts["scale"], parts["clip"], masks, quantize)

@@ -1,5 +1,6 @@
 """Recipes: what a network is trained on and how it is compressed. TOML on disk, checked here."""
 
+import itertools
 import math
 import tomllib
 from pathlib import Path
@@ -15,7 +16,7 @@ from snnhw.ir import Encoding
 __all__ = ["EncodingConfig", "InputConfig", "LayerQuant", "PruneConfig", "QuantConfig", "Recipe", "StageConfig", "load_recipe"]
 
 MAX_RECIPE_BYTES = 1 << 20
-WeightBits = Annotated[int, Field(ge=2, le=8)] | Literal["ternary"]
+WeightBits = Annotated[int, Field(ge=2, le=16)] | Literal["ternary"]
 
 
 class _Checked(BaseModel):
@@ -28,13 +29,14 @@ class LayerQuant(_Checked):
     Parameters
     ----------
     weight_bits : int or "ternary"
-        Width of a weight, 2 to 8. Weights are symmetric: ``-(2**(bits-1) - 1)`` to ``2**(bits-1) - 1``. ``"ternary"`` is the
+        Width of a weight, 2 to 16. Weights are symmetric: ``-(2**(bits-1) - 1)`` to ``2**(bits-1) - 1``. ``"ternary"`` is the
         name for 2 bits, that is -1, 0 and 1.
     scale : str
-        ``"po2"``: a power of two, chosen once from the weights. ``"float"``: any number, learned. The hardware is the same,
-        because a scale only folds into threshold, subtrahend and bias.
+        ``"po2"``: a power of two, chosen once from the weights. ``"float"``: any number, learned. ``"clip"``: what a weight is
+        divided by and what its integer is worth are learned apart, from three standard deviations on (Schaefer et al. 2023). The
+        hardware is the same, because a scale only folds into threshold, subtrahend and bias.
     granularity : str
-        One scale for the ``"tensor"``, or one for each ``"neuron"``, which then has its own threshold in hardware.
+        One scale for the ``"tensor"``, or one for each ``"neuron"`` or output channel, which then has its own threshold.
     state_bits : int
         Width of the membrane, 4 to 32.
     frac : int or "auto"
@@ -50,7 +52,7 @@ class LayerQuant(_Checked):
     """
 
     weight_bits: WeightBits = 4
-    scale: Literal["po2", "float"] = "float"
+    scale: Literal["po2", "float", "clip"] = "float"
     granularity: Literal["tensor", "neuron"] = "tensor"
     state_bits: Annotated[int, Field(ge=4, le=32)] = 12
     frac: Annotated[int, Field(ge=0, le=16)] | Literal["auto"] = "auto"
@@ -65,15 +67,18 @@ class LayerQuant(_Checked):
 
 
 class QuantConfig(LayerQuant):
-    """Number formats of a network: one for all layers, and exceptions by the name of a layer's nn.Linear or snn.Leaky.
+    """Number formats of a network: one for all layers, and exceptions by the name of a layer's weights or neurons.
 
     Parameters
     ----------
     layers : dict of str to dict
         Fields that differ in one layer.
+    when : "before" or int
+        Before the stage ``finetune``, or during it, at the start of this epoch (from 0): until then it trains in real numbers.
     """
 
     layers: dict[str, dict[str, int | str]] = {}
+    when: Literal["before"] | Annotated[int, Field(ge=0)] = "before"
 
     @model_validator(mode="after")
     def _check_layers(self) -> "QuantConfig":
@@ -83,7 +88,7 @@ class QuantConfig(LayerQuant):
 
     def of(self, *names: str) -> LayerQuant:
         """Return the formats of the layer that goes by any of `names`."""
-        values = self.model_dump(exclude={"layers"})
+        values = self.model_dump(exclude={"layers", "when"})
         for name in names:
             values |= self.layers.get(name, {})
         return LayerQuant(**values)
@@ -97,26 +102,108 @@ class PruneConfig(_Checked):
     sparsity : float
         Share of weights that become 0.
     scope : str
-        ``"layer"``: the share holds in each layer. ``"global"``: over the whole network, so layers differ.
+        ``"layer"``: the share holds in each layer. ``"global"``: over the whole network, so layers differ. ``"bank"``: in each
+        bank, which is what one lane stores for one presynaptic neuron: the weights to the neurons ``lane, lane + lanes, ...``.
+        Every bank of a layer then keeps the same number of weights, at least one.
+    lanes : int
+        Of scope ``"bank"``; at most the neurons of a layer are used.
     when : "before" or int
-        Before quantization-aware training, or during it, at the start of this epoch (from 0).
+        Before the stage ``finetune``, or during it, at the start of this epoch (from 0).
+    until : int or None
+        Gradual pruning: the share grows from epoch `when` to the start of this one along a cubic curve (Zhu and Gupta 2017).
     layers : dict of str to float
-        Shares of single layers, by the name of their nn.Linear; with scope ``"layer"``.
+        Shares of single layers, by the name of their weights; not with scope ``"global"``.
     """
 
     sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    scope: Literal["layer", "global"] = "layer"
+    scope: Literal["layer", "global", "bank"] = "layer"
+    lanes: Annotated[int, Field(ge=1, le=1024)] = 16
     when: Literal["before"] | Annotated[int, Field(ge=0)] = "before"
+    until: Annotated[int, Field(ge=1)] | None = None
     layers: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
 
     @property
     def active(self) -> bool:
         return self.sparsity > 0 or any(self.layers.values())
 
+    @property
+    def first(self) -> int:
+        """The epoch of the first pruning; -1 before them all."""
+        return -1 if self.when == "before" else self.when
+
+    def share(self, epoch: int) -> float | None:
+        """Return which part of the final sparsity holds from an epoch on, -1 being before the first; None for no change."""
+        if self.until is None:
+            return 1.0 if epoch == self.first else None
+        if not self.first <= epoch <= self.until:
+            return None
+        return 1 - (1 - (epoch - self.first) / (self.until - self.first)) ** 3
+
     @model_validator(mode="after")
     def _check_scope(self) -> "PruneConfig":
         if self.scope == "global" and self.layers:
             raise ValueError("layers must be empty for scope 'global'")
+        if self.until is not None and self.until <= self.first:
+            raise ValueError(f"until must be after epoch {self.first}, not {self.until}")
+        return self
+
+
+class ActivityConfig(_Checked):
+    """What activity costs in the loss, in training of the quantized network.
+
+    Parameters
+    ----------
+    spikes : float
+        Weight of the mean number of spikes per neuron and timestep.
+    operations : float
+        Weight of the synaptic operations, as a share of those when everything spikes all the time.
+    """
+
+    spikes: Annotated[float, Field(ge=0)] = 0.0
+    operations: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def active(self) -> bool:
+        return self.spikes > 0 or self.operations > 0
+
+
+class DistillConfig(_Checked):
+    """Learning from the float network after its training.
+
+    Parameters
+    ----------
+    weight : float
+        Share of the loss that compares with the float network's outputs; the rest compares with the labels.
+    temperature : float
+        Both outputs are divided by it.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+
+
+class TemporalConfig(_Checked):
+    """Temporal pruning: training with fewer and fewer timesteps (Chowdhury et al. 2021), between ``pretrain`` and ``finetune``.
+
+    Parameters
+    ----------
+    timesteps : tuple of int
+        Lengths of a sample, each smaller than the one before; the last one is that of the graph.
+    learn : tuple of str
+        What learns besides weights: any of ``"threshold"``, ``"beta"``, ``"alpha"``.
+    epochs, learning_rate
+        Of the training at each length.
+    """
+
+    timesteps: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = ()
+    learn: tuple[Literal["threshold", "beta", "alpha"], ...] = ("threshold", "beta")
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "TemporalConfig":
+        if any(right >= left for left, right in itertools.pairwise(self.timesteps)):
+            raise ValueError(f"timesteps must fall, not {list(self.timesteps)}")
         return self
 
 
@@ -201,6 +288,21 @@ class Recipe(_Checked):
         How the events of a recording become timesteps; None: as is usual for the data set.
     pretrain, finetune : StageConfig
         Training of the float network, then of the quantized one.
+    surrogate : str
+        Gradient of a spike wherever the network is not driven by its own forward: ``"atan"``, ``"fast-sigmoid"``,
+        ``"triangle"`` or ``"rectangle"``.
+    learn : tuple of str
+        Which constants of the neurons learn, all of them where the network does not say so itself.
+    augment : int
+        Images are moved by up to this many pixels in training.
+    samples : int or None
+        Only the first samples of the training split are used.
+    quantize, prune : QuantConfig, PruneConfig
+        Compression in the stage ``finetune``.
+    activity, distill : ActivityConfig, DistillConfig
+        What is added to the loss of the stage ``finetune``.
+    temporal : TemporalConfig
+        Fewer timesteps, before the stage ``finetune``.
     """
 
     data: str
@@ -214,14 +316,34 @@ class Recipe(_Checked):
     events: EventConfig | None = None
     pretrain: StageConfig = StageConfig()
     finetune: StageConfig = StageConfig()
+    surrogate: Literal["atan", "fast-sigmoid", "triangle", "rectangle"] = "atan"
+    learn: tuple[Literal["threshold", "beta", "alpha"], ...] = ()
+    augment: Annotated[int, Field(ge=0, le=8)] = 0
+    samples: Annotated[int, Field(ge=1)] | None = None
     quantize: QuantConfig = QuantConfig()
     prune: PruneConfig = PruneConfig()
+    activity: ActivityConfig = ActivityConfig()
+    distill: DistillConfig = DistillConfig()
+    temporal: TemporalConfig = TemporalConfig()
+
+    @property
+    def length(self) -> int:
+        """Timesteps of a sample after all pruning."""
+        return self.temporal.timesteps[-1] if self.temporal.timesteps else self.timesteps
 
     @model_validator(mode="after")
-    def _check_prune(self) -> "Recipe":
-        if self.prune.active and self.prune.when != "before" and self.prune.when >= self.finetune.epochs:
-            raise ValueError(f"prune.when must be 'before' or one of the {self.finetune.epochs} epochs of finetune, from 0, "
-                             f"not {self.prune.when}")
+    def _check_epochs(self) -> "Recipe":
+        epochs = self.finetune.epochs
+        for name, when in (("prune.when", self.prune.when if self.prune.active else "before"),
+                           ("prune.until", self.prune.until if self.prune.active and self.prune.until else "before"),
+                           ("quantize.when", self.quantize.when)):
+            if when != "before" and when >= epochs:
+                raise ValueError(f"{name} must be 'before' or one of the {epochs} epochs of finetune, from 0, not {when}")
+        if self.temporal.timesteps and self.temporal.timesteps[0] > self.timesteps:
+            raise ValueError(f"temporal.timesteps must be at most the {self.timesteps} of the recipe, "
+                             f"not {self.temporal.timesteps[0]}")
+        if self.temporal.timesteps and self.encoding.kind == "events":
+            raise ValueError("temporal.timesteps must be empty for encoding 'events', whose recordings have a length")
         return self
 
 

@@ -16,24 +16,26 @@ from torch import nn
 
 from snnhw import reference
 from snnhw.assets import asset
-from snnhw.compress.checkpoint import Checkpoint, decided, load_checkpoint, load_parameters, parameters, save_checkpoint
+from snnhw.compress import drive
+from snnhw.compress.checkpoint import Checkpoint, load_checkpoint, parameters, restore, save_checkpoint, take
 from snnhw.compress.config import Recipe, load_recipe
 from snnhw.compress.data import Dataset, load_dataset
-from snnhw.compress.drive import observe
-from snnhw.compress.lower import lower
-from snnhw.compress.prune import apply_masks
-from snnhw.compress.quantize import quantize, quantized_layers
 from snnhw.compress.spikes import make_encoder
-from snnhw.compress.train import Progress, classify, reproducible, train_stage
+from snnhw.compress.train import Progress, classify, finetune, reproducible, train_float, train_module
+from snnhw.compress.trainable import TrainableNetwork
 from snnhw.errors import FileError, NetworkError, UsageError
 from snnhw.files import write_tensors
-from snnhw.frontend import Network, read_network
-from snnhw.frontend.folder import load_model
-from snnhw.ir import Graph, save_graph
+from snnhw.frontend.folder import load_model, load_parameters
+from snnhw.frontend.module import find_layout, read_module
+from snnhw.frontend.record import Layout
+from snnhw.ir import Graph, Input, Readout, save_graph
+from snnhw.network import Network
 
 __all__ = ["load_model", "lower_model", "model_folder", "train_model"]
 
 CHECK_BATCH = 250
+CHECK_WORDS = 1 << 24  # of one layer that are compared at once
+CALIBRATION = 200     # samples
 
 
 def model_folder(name: str | Path) -> Path:
@@ -70,44 +72,136 @@ def _load_data(recipe: Recipe, folder: Path) -> Dataset:
     return data
 
 
-def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
+def _entry(recipe: Recipe, data: Dataset) -> Input:
+    """Return the input node of the graph."""
+    highest = recipe.encoding.levels if recipe.encoding.kind == "direct" else 1
+    return Input("input", (), recipe.input.shape or data.shape, recipe.encoding.encoding, 0, highest)
+
+
+def _example(recipe: Recipe, data: Dataset) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    sample = torch.rand(recipe.input.arrange(recipe.timesteps, 2, data.inputs), generator=generator)
-    network = read_network(module, sample, timesteps=recipe.timesteps)
-    if network.inputs != data.inputs:
-        raise NetworkError(f"layer {network.layers[0].linear!r} (Linear): input must have {data.inputs} values as the data has, "
-                           f"not {network.inputs}")
-    if network.outputs < data.classes:
-        raise NetworkError(f"layer {network.layers[-1].neuron!r} (Leaky): must have at least {data.classes} neurons, "
-                           f"one for each class, not {network.outputs}")
+    return torch.rand(recipe.input.arrange(recipe.timesteps, 2, data.inputs), generator=generator)
+
+
+def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
+    entry = _entry(recipe, data)
+    network = read_module(module, _example(recipe, data), timesteps=recipe.timesteps, lowest=entry.lowest, highest=entry.highest)
+    if int(np.prod(network.input.shape)) != data.inputs:
+        raise NetworkError(f"layer {network.input.name!r} (Input): must have {data.inputs} values as the data has, "
+                           f"not {int(np.prod(network.input.shape))}")
+    last = network.nodes[-1].inputs[0]
+    outputs = int(np.prod(network.shapes[last]))
+    if outputs < data.classes:
+        raise NetworkError(f"layer {last!r} (Neuron): must have at least {data.classes} neurons, "
+                           f"one for each class, not {outputs}")
     return network
+
+
+def _readout(network: Network) -> Readout:
+    readout = network.nodes[-1]
+    assert isinstance(readout, Readout)
+    return readout
+
+
+def _learns(module: nn.Module, network: Network, recipe: Recipe) -> dict[str, frozenset[str]]:
+    """Return which constants of each layer of neurons learn: those of the recipe, and those that are parameters of the module."""
+    found: dict[str, frozenset[str]] = {}
+    for node in network.neurons:
+        own: set[str] = set(recipe.learn)
+        try:
+            neuron = module.get_submodule(node.name)
+        except AttributeError:
+            neuron = module
+        own |= {name for name in ("threshold", "beta", "alpha") if isinstance(getattr(neuron, name, None), nn.Parameter)}
+        found[node.name] = frozenset(own)
+    return found
+
+
+def _mirror(module: nn.Module, trainable: TrainableNetwork) -> dict[str, torch.Tensor] | None:
+    """Return the entries of the module's state that a trainable copy trains, by their name there; None if it has other parts."""
+    state, found = module.state_dict(), {}
+    if any(isinstance(child, nn.Dropout | nn.Dropout1d | nn.Dropout2d) and child.p > 0 for child in module.modules()):
+        return None
+    for name, tensor in trainable.slots().items():
+        if tensor.requires_grad or name in state:
+            if name not in state or state[name].numel() != tensor.numel() or not torch.allclose(
+                    state[name].detach().reshape(-1).float(), tensor.detach().reshape(-1), rtol=1e-6, atol=0):
+                return None
+            found[name] = tensor
+    learning = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return found if learning <= set(found) else None
+
+
+def _pretrain(module: nn.Module, recipe: Recipe, data: Dataset, progress: Progress | None) -> list[float]:
+    """Train the float network in place: by a copy that computes all timesteps at once, else by its own forward."""
+    if not recipe.pretrain.epochs:
+        return []
+    network = _read(module, recipe, data)
+    trainable = TrainableNetwork(network, learn=_learns(module, network, recipe), surrogate=recipe.surrogate)
+    mirrored = _mirror(module, trainable)
+    if mirrored is None:
+        layout = _layout(module, recipe, data)
+        return train_module(module, layout, _readout(network), recipe, data, progress=progress)
+    losses = train_float(trainable, recipe, data, progress=progress)
+    with torch.no_grad():
+        for name, tensor in mirrored.items():
+            module.state_dict()[name].copy_(tensor.reshape(module.state_dict()[name].shape))
+    return losses
+
+
+def _layout(module: nn.Module, recipe: Recipe, data: Dataset) -> Layout:
+    return find_layout(module, _example(recipe, data), recipe.timesteps)
+
+
+def _float_accuracy(module: nn.Module, recipe: Recipe, data: Dataset) -> float:
+    """Return the accuracy of the user's own forward on the test split."""
+    network, layout = _read(module, recipe, data), _layout(module, recipe, data)
+    module.eval()
+    found = _accuracy(classify(lambda spikes: drive.logits(module, layout, _readout(network), spikes, recipe.timesteps),
+                               recipe, recipe.timesteps, data.test_values), data.test_labels)
+    drive.clear(module)
+    return found
+
+
+def _calibration(recipe: Recipe, data: Dataset) -> np.ndarray:
+    """Return input spikes of a few training samples."""
+    return make_encoder(recipe.encoding.encoding, recipe.length, data.inputs)(data.train_values[:CALIBRATION])
 
 
 def _accuracy(decisions: np.ndarray, labels: np.ndarray) -> float:
     return float((decisions == labels).mean())
 
 
-def _restore(module: nn.Module, recipe: Recipe, data: Dataset, checkpoint: Checkpoint) -> tuple[nn.Module, Network]:
+def _restore(module: nn.Module, recipe: Recipe, data: Dataset, checkpoint: Checkpoint) -> TrainableNetwork:
     """Return the quantized network that a checkpoint describes."""
-    load_parameters(module, checkpoint.trained)
-    network = _read(module, recipe, data)
-    quantized = quantize(module, network, checkpoint.quantize or recipe.quantize, scales=checkpoint.scales)
-    apply_masks(quantized, network, checkpoint.masks)
-    return quantized.eval(), network
+    if checkpoint.pretrained or checkpoint.quantize is None:
+        load_parameters(module, checkpoint.pretrained or checkpoint.trained)
+    trainable = TrainableNetwork(_read(module, recipe, data), surrogate=recipe.surrogate)
+    restore(trainable, checkpoint, recipe.quantize, _calibration(recipe, data))
+    return trainable.eval()
 
 
-def _formats(quantized: nn.Module, network: Network) -> list[dict[str, Any]]:
-    """Return one row for each layer: what the probe found, and what it became."""
+def _formats(trainable: TrainableNetwork) -> list[dict[str, Any]]:
+    """Return one row for each layer: what was read, and what it became."""
     rows = []
-    for layer, linear, neuron in quantized_layers(quantized, network):
-        integers = linear.quantized().weight.detach()
-        threshold, _ = neuron.constants()
+    for name in trainable.neurons:
+        population, sources = trainable.population(name), trainable.sources(name)
+        form = population.format
+        assert form is not None
+        threshold, _ = population.integers(trainable.unit(name))
+        with torch.no_grad():
+            integers = [trainable.integer_weight(source) for source in sources]
+        weights = sum(integer.numel() for integer in integers)
+        shapes = trainable.source.shapes
         rows.append({
-            "linear": layer.linear, "neuron": layer.neuron, "inputs": layer.inputs, "outputs": layer.outputs,
-            "behaviour": layer.behaviour.kind, "beta": float(np.mean(layer.behaviour.beta)), "decay": str(neuron.decay),
-            "weight_bits": neuron.quant.bits, "state_bits": neuron.quant.state_bits, "frac": linear.frac,
-            "threshold": [int(threshold.min()), int(threshold.max())],
-            "bias": linear.bias is not None, "sparsity": float((integers == 0).double().mean()),
+            "linear": sources[0], "neuron": name,
+            "inputs": sum(int(np.prod(shapes[trainable.nodes[source].inputs[0]])) for source in sources),
+            "outputs": int(np.prod(shapes[name])),
+            "behaviour": population.behaviour.kind, "beta": float(population.beta.detach().mean()), "decay": str(form.decay),
+            "weight_bits": trainable.bits(sources[0]), "state_bits": form.bits, "frac": form.frac,
+            "threshold": [int(threshold.min()), int(threshold.max())], "weights": weights,
+            "bias": any(trainable.map(source).bias is not None for source in sources),
+            "sparsity": float(sum(int((integer == 0).sum()) for integer in integers)) / weights,
         })
     return rows
 
@@ -127,30 +221,41 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
     with reproducible(recipe.seed):
         module = load_model(folder)
         names = module.state_dict()
-        network = _read(module, recipe, data)
-        pretrain = train_stage(module, network, recipe, recipe.pretrain, data, "pretrain", quantized=False, progress=progress)
+        losses = {"pretrain": _pretrain(module, recipe, data, progress)}
         pretrained = parameters(module, names)
-        float_accuracy = _accuracy(classify(module, network, recipe, data.test_values), data.test_labels)
+        float_accuracy = _float_accuracy(module, recipe, data)
         network = _read(module, recipe, data)
-        quantized = quantize(module, network, recipe.quantize)
-        finetune = train_stage(quantized, network, recipe, recipe.finetune, data, "finetune", quantized=True, progress=progress)
-        layers = quantized_layers(quantized, network)
-        checkpoint = Checkpoint(
-            parameters(quantized, names), pretrained,
-            {layer.linear: linear.quantized().scale.detach().float().numpy() for layer, linear, _ in layers},
-            {layer.linear: linear.mask.numpy() for layer, linear, _ in layers if not bool(linear.mask.all())},
-            decided(quantized, network, recipe.quantize))
-        save_checkpoint(out / "checkpoint.safetensors", checkpoint)
+        learns = _learns(module, network, recipe)
+        trainable = TrainableNetwork(network, learn=learns, surrogate=recipe.surrogate)
+        lengths, curve = recipe.temporal, []
+        if lengths.timesteps:
+            trainable = TrainableNetwork(network, learn={name: own | set(lengths.learn) for name, own in learns.items()},
+                                         surrogate=recipe.surrogate)
+            for steps in lengths.timesteps:
+                stage = recipe.finetune.model_copy(update={"epochs": lengths.epochs, "learning_rate": lengths.learning_rate})
+                losses[f"timesteps {steps}"] = train_float(trainable, recipe, data, stage=stage, timesteps=steps,
+                                                           name=f"timesteps {steps}", progress=progress)
+                curve.append({"timesteps": steps, "accuracy": _trained_accuracy(trainable, recipe, data, steps)})
+        teacher = TrainableNetwork(trainable.network()).eval() if recipe.distill.weight else None
+        losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, calibration=_calibration(recipe, data),
+                                      progress=progress)
+        save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, pretrained))
         # Measured on what was written, so that lowering it later gives the same.
-        restored, network = _restore(load_model(folder), recipe, data, load_checkpoint(out / "checkpoint.safetensors"))
-        accuracy = _accuracy(classify(restored, network, recipe, data.test_values), data.test_labels)
+        restored = _restore(load_model(folder), recipe, data, load_checkpoint(out / "checkpoint.safetensors"))
         return {
-            "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.timesteps,
-            "train_samples": len(data.train_labels), "test_samples": len(data.test_labels),
-            "accuracy": {"float": float_accuracy, "quantized": accuracy},
-            "losses": {"pretrain": pretrain, "finetune": finetune}, "layers": _formats(restored, network),
+            "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.length,
+            "train_samples": min(recipe.samples or len(data.train_labels), len(data.train_labels)),
+            "test_samples": len(data.test_labels),
+            "accuracy": {"float": float_accuracy, "quantized": _trained_accuracy(restored, recipe, data, recipe.length)},
+            "temporal": curve, "losses": losses, "layers": _formats(restored),
             "training_seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
         }
+
+
+def _trained_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
+    """Return the accuracy of a trainable network on the test split."""
+    decisions = classify(lambda spikes: trainable(spikes, timesteps).logits, recipe, timesteps, data.test_values)
+    return _accuracy(decisions, data.test_labels)
 
 
 def _find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:
@@ -167,7 +272,7 @@ def _check_recipe(recipe: Recipe, stored: Checkpoint, path: Path) -> None:
     """Refuse a checkpoint that was trained for other number formats than the recipe has."""
     if stored.quantize is None:
         return
-    automatic = {"layers", "frac", "decay"}
+    automatic = {"layers", "frac", "decay", "when"}
     trained = stored.quantize.model_dump(exclude=automatic)
     for key, value in recipe.quantize.model_dump(exclude=automatic).items():
         if trained[key] != value:
@@ -175,40 +280,46 @@ def _check_recipe(recipe: Recipe, stored: Checkpoint, path: Path) -> None:
                              f"the recipe has {value}; train again")
 
 
-def _compare(quantized: nn.Module, network: Network, graph: Graph, data: Dataset, progress: Progress | None) -> dict[str, Any]:
+def _compare(trainable: TrainableNetwork, graph: Graph, data: Dataset, progress: Progress | None) -> dict[str, Any]:
     """Run the test split through the quantized torch network and the integer reference, and count every difference."""
     encode = make_encoder(graph.input.encoding, graph.timesteps, data.inputs)
-    neurons = [layer.neuron for layer in network.layers]
+    sizes = {name: int(np.prod(graph.shapes[name])) for name in trainable.neurons}
+    firing = [name for name in trainable.neurons if trainable.nodes[name].fires]
     spikes, words, inputs, first = 0, 0, 0, ""
-    fired, saturated = dict.fromkeys(neurons, 0), dict.fromkeys(neurons, 0)
+    fired, saturated = dict.fromkeys(firing, 0), dict.fromkeys(trainable.neurons, 0)
     decisions: dict[str, list[np.ndarray]] = {"quantized": [], "integer": []}
     total = len(data.test_labels)
-    for start in range(0, total, CHECK_BATCH):
-        train = encode(data.test_values[start:start + CHECK_BATCH])
-        trace = reference.run(graph, train.astype(bool))
-        seen, membranes = observe(quantized, network, torch.from_numpy(train).float())
-        inputs += int(train.sum())
-        for name in neurons:
-            other_spikes, other_words = seen[name] != trace.spikes[name], membranes[name] != trace.membranes[name]
-            spikes += int(other_spikes.sum())
-            words += int(other_words.sum())
-            if not first and (other_spikes | other_words).any():
-                sample, step, neuron = np.argwhere(other_spikes | other_words)[0]
+    batch = max(1, min(CHECK_BATCH, CHECK_WORDS // (graph.timesteps * max(sizes.values()))))
+    for start in range(0, total, batch):
+        train = encode(data.test_values[start:start + batch])
+        trace = reference.run(graph, train)
+        with torch.no_grad():
+            found = trainable(torch.from_numpy(train).float(), keep=True)
+        inputs += int(np.count_nonzero(train))
+        for name in trainable.neurons:
+            others = found.membranes[name].transpose(0, 1).numpy() != trace.membranes[name]
+            words += int(others.sum())
+            if name in firing:
+                other_spikes = found.spikes[name].transpose(0, 1).numpy() != trace.spikes[name]
+                spikes += int(other_spikes.sum())
+                others |= other_spikes
+                fired[name] += int(trace.spikes[name].sum())
+            if not first and others.any():
+                sample, step, neuron = np.argwhere(others)[0]
                 first = f"layer {name!r}, sample {start + sample}, timestep {step}, neuron {neuron}"
-            fired[name] += int(trace.spikes[name].sum())
             saturated[name] += int(trace.counts[name].saturations.sum())
-        decisions["quantized"].append(reference.decide(seen[neurons[-1]]))
+        decisions["quantized"].append(found.logits.numpy().argmax(axis=1))
         decisions["integer"].append(trace.decisions)
         if progress is not None:
-            progress("check", min(start + CHECK_BATCH, total), total, "test samples")
+            progress("check", min(start + batch, total), total, "test samples")
     steps = total * graph.timesteps
-    compared = steps * sum(layer.outputs for layer in network.layers)
     return {
         "accuracy": {name: _accuracy(np.concatenate(parts), data.test_labels) for name, parts in decisions.items()},
         "mismatches": {"samples": total, "spikes": spikes, "membranes": words,
-                       "spikes_compared": compared, "membranes_compared": compared},
-        "rates": {graph.input.name: inputs / (steps * network.inputs)}
-        | {layer.neuron: fired[layer.neuron] / (steps * layer.outputs) for layer in network.layers},
+                       "spikes_compared": steps * sum(sizes[name] for name in firing),
+                       "membranes_compared": steps * sum(sizes.values())},
+        "rates": {graph.input.name: inputs / (steps * data.inputs)}
+        | {name: fired[name] / (steps * sizes[name]) for name in firing},
         "saturated_words": saturated,
         "ok": not first,
         "problem": first and f"the quantized network and the integer graph must agree, and differ in {spikes} spikes and "
@@ -246,16 +357,16 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     with reproducible(recipe.seed):
         module = load_model(folder)
         load_parameters(module, stored.pretrained or stored.trained)
-        decisions = classify(module, _read(module, recipe, data), recipe, data.test_values)
-        quantized, network = _restore(module, recipe, data, stored)
-        graph = lower(quantized, network, recipe.encoding.encoding, name=folder.name,
-                      meta={"model": folder.name, "data": data.name})
-        found = _compare(quantized, network, graph, data, progress)
-        rows = _formats(quantized, network)
+        accuracy = _float_accuracy(module, recipe, data)
+        trainable = _restore(module, recipe, data, stored)
+        graph = trainable.graph(_entry(recipe, data), recipe.length, name=folder.name,
+                                meta={"model": folder.name, "data": data.name})
+        found = _compare(trainable, graph, data, progress)
+        rows = _formats(trainable)
     save_graph(graph, out / "graph.safetensors")
     write_tensors(out / "samples.safetensors", {"values": data.test_values, "labels": data.test_labels})
     return {
         "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": graph.timesteps,
         "test_samples": len(data.test_labels), "layers": rows,
-        **found, "accuracy": {"float": _accuracy(decisions, data.test_labels), **found["accuracy"]},
+        **found, "accuracy": {"float": accuracy, **found["accuracy"]},
     }

@@ -22,6 +22,6 @@ def make_encoder(encoding: Encoding, timesteps: int, inputs: int) -> Callable[[n
     if encoding.kind == "events" or (encoding.levels + 1) * inputs * timesteps > TABLE_LIMIT:
         return lambda values: encoding(values, timesteps).astype(np.uint8)
     every = np.repeat(np.arange(encoding.levels + 1)[:, None], inputs, axis=1)
-    table = np.ascontiguousarray(encoding(every, timesteps).transpose(0, 2, 1)).astype(np.uint8)
+    table = np.ascontiguousarray(encoding(every, timesteps).transpose(1, 0, 2)).astype(np.uint8)
     index = np.arange(inputs)
-    return lambda values: table[values, index].transpose(0, 2, 1)
+    return lambda values: table[:, values, index].transpose(1, 0, 2)

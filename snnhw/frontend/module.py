@@ -17,7 +17,7 @@ from snnhw.ir.graph import MAX_TIMESTEPS
 from snnhw.ir.nodes import MAX_NEURONS
 from snnhw.network import Network
 
-__all__ = ["read_module"]
+__all__ = ["find_layout", "read_module"]
 
 MAX_SAMPLE = 1 << 26
 SAMPLES = 2      # of an input made here; two samples in a batch tell more than one
@@ -93,6 +93,14 @@ def read_module(module: nn.Module, example: torch.Tensor | tuple[int, ...], *, t
     if unused:
         choices["left out"] = f"{', '.join(map(repr, unused))}: the output does not depend on it"
     return Network(name, nodes, timesteps, choices)
+
+
+def find_layout(module: nn.Module, example: torch.Tensor | tuple[int, ...], timesteps: int) -> Layout:
+    """Return how the forward of a network that :func:`read_module` reads wants its input."""
+    with torch.random.fork_rng(devices=[]):
+        seen = _best(module, example, timesteps)
+    raise_problems(seen.problems)
+    return seen.layout
 
 
 def _layouts(example: torch.Tensor | tuple[int, ...], timesteps: int) -> Iterator[tuple[torch.Tensor, Layout]]:
