@@ -13,14 +13,18 @@ __all__ = ["ModelFolder", "command", "layer_table"]
 
 ModelFolder = Annotated[Path, typer.Argument(help="Model folder: model.py and recipe.toml.", show_default=False)]
 
+Pretrained = Annotated[Path | None, typer.Option(
+    "--pretrained", help="Checkpoint or state_dict of the float network, which is then not trained.", show_default=False)]
 
-def command(model: ModelFolder, out: Out, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+
+def command(model: ModelFolder, out: Out, pretrained: Pretrained = None, json: Json = False, quiet: Quiet = False,
+            debug: Debug = False) -> None:
     """Train a network from its recipe, the float network first, then quantization-aware."""
     from snnhw.tools import require_package
     require_package("torch", "train", "training")
     from snnhw.compress.flow import train_model
     session = Session("train", json=json, quiet=quiet)
-    results = train_model(model, out, progress=session.count)
+    results = train_model(model, out, pretrained=pretrained, progress=session.count)
     accuracy = {f"accuracy, {name}": f"{value:.2%}" for name, value in results["accuracy"].items()}
     session.finish(
         results, key_values(f"Trained {results['model']} on {results['data']}", {

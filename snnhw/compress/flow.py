@@ -206,8 +206,20 @@ def _formats(trainable: TrainableNetwork) -> list[dict[str, Any]]:
     return rows
 
 
-def train_model(model: str | Path, out: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
+                progress: Progress | None = None) -> dict[str, Any]:
     """Train a model by its recipe and write ``checkpoint.safetensors`` into `out`.
+
+    Parameters
+    ----------
+    model : str or Path
+        Model folder.
+    out : Path
+        Run folder.
+    pretrained : Path, optional
+        A checkpoint, or a state_dict in a .pt or .safetensors file, of the float network, which is then not trained.
+    progress : callable, optional
+        Told how far each stage is.
 
     Returns
     -------
@@ -221,8 +233,13 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
     with reproducible(recipe.seed):
         module = load_model(folder)
         names = module.state_dict()
-        losses = {"pretrain": _pretrain(module, recipe, data, progress)}
-        pretrained = parameters(module, names)
+        if pretrained is None:
+            losses = {"pretrain": _pretrain(module, recipe, data, progress)}
+        else:
+            given = load_checkpoint(pretrained)
+            load_parameters(module, given.pretrained or given.trained)
+            losses = {"pretrain": []}
+        floats = parameters(module, names)
         float_accuracy = _float_accuracy(module, recipe, data)
         network = _read(module, recipe, data)
         learns = _learns(module, network, recipe)
@@ -239,7 +256,7 @@ def train_model(model: str | Path, out: Path, *, progress: Progress | None = Non
         teacher = TrainableNetwork(trainable.network()).eval() if recipe.distill.weight else None
         losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, calibration=_calibration(recipe, data),
                                       progress=progress)
-        save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, pretrained))
+        save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, floats))
         # Measured on what was written, so that lowering it later gives the same.
         restored = _restore(load_model(folder), recipe, data, load_checkpoint(out / "checkpoint.safetensors"))
         return {
