@@ -13,7 +13,8 @@ from snnhw.errors import UsageError
 from snnhw.files import read_bytes
 from snnhw.ir import Encoding
 
-__all__ = ["EncodingConfig", "InputConfig", "LayerQuant", "PruneConfig", "QuantConfig", "Recipe", "StageConfig", "load_recipe"]
+__all__ = ["ConvertConfig", "EncodingConfig", "InputConfig", "LayerQuant", "NoiseConfig", "PruneConfig", "PtqConfig", "QuantConfig",
+           "Recipe", "StageConfig", "StructureConfig", "TemporalConfig", "load_recipe"]
 
 MAX_RECIPE_BYTES = 1 << 20
 WeightBits = Annotated[int, Field(ge=2, le=16)] | Literal["ternary"]
@@ -193,12 +194,16 @@ class TemporalConfig(_Checked):
         What learns besides weights: any of ``"threshold"``, ``"beta"``, ``"alpha"``.
     epochs, learning_rate
         Of the training at each length.
+    loss : float or None
+        Stop where the accuracy falls by more than this below that of the untouched network, and go back to the length before:
+        0.02 are two points. Measured on training samples that the training does not use, if there are any. None: never.
     """
 
     timesteps: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = ()
     learn: tuple[Literal["threshold", "beta", "alpha"], ...] = ("threshold", "beta")
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    loss: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _check_order(self) -> "TemporalConfig":
@@ -265,6 +270,85 @@ class StageConfig(_Checked):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
 
+class StructureConfig(_Checked):
+    """Structural pruning: narrower layers, as many channels as membranes have significant dimensions (Chowdhury et al. 2021).
+
+    Parameters
+    ----------
+    variance : float
+        Share of the variance that the dimensions of a layer must explain.
+    measure : str
+        Of what, averaged over time: the ``"potential"``, which is the membrane before its reset, or the ``"current"`` that it
+        accumulates.
+    samples : int
+        Training samples that are looked at.
+    minimum : int
+        Least width of a layer.
+    multiple : int
+        Widths are rounded up to multiples of this, the lanes of the hardware, say.
+    layers : dict of str to int
+        Widths that are given, by the name of a layer's weights or neurons.
+    """
+
+    variance: Annotated[float, Field(gt=0, le=1)] = 0.99
+    measure: Literal["potential", "current"] = "potential"
+    samples: Annotated[int, Field(ge=2)] = 500
+    minimum: Annotated[int, Field(ge=1)] = 1
+    multiple: Annotated[int, Field(ge=1)] = 1
+    layers: dict[str, Annotated[int, Field(ge=1)]] = {}
+
+
+class ConvertConfig(StageConfig):
+    """Begin with the weights of the matching network without spikes, trained on the values themselves (Rathi et al. 2020).
+
+    Parameters
+    ----------
+    epochs, learning_rate, optimizer, weight_decay
+        Of its training.
+    percentile : float
+        Of the currents of a layer, which becomes its threshold, one layer after the other.
+    scale : float
+        Factor of these thresholds.
+    leak : float or None
+        The new factor of the membranes per timestep; None leaves them.
+    samples : int
+        Training samples that thresholds are found with.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99.9
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    leak: Annotated[float, Field(ge=0, le=1)] | None = None
+    samples: Annotated[int, Field(ge=1)] = 100
+
+
+class PtqConfig(_Checked):
+    """Quantization without training: accuracy at each of some widths of the weights.
+
+    Parameters
+    ----------
+    bits : tuple of int
+        Widths.
+    """
+
+    bits: tuple[WeightBits, ...] = (8, 7, 6, 5, 4, 3, 2)
+
+
+class NoiseConfig(_Checked):
+    """Gaussian noise on the input values, clipped to their range: accuracy at some strengths.
+
+    Parameters
+    ----------
+    sigmas : tuple of float
+        Standard deviations, as shares of the largest value.
+    seeds : int
+        Draws of the noise that are averaged.
+    """
+
+    sigmas: tuple[Annotated[float, Field(ge=0)], ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+
+
 class Recipe(_Checked):
     """Everything that decides the outcome of a training.
 
@@ -303,6 +387,12 @@ class Recipe(_Checked):
         What is added to the loss of the stage ``finetune``.
     temporal : TemporalConfig
         Fewer timesteps, before the stage ``finetune``.
+    convert : ConvertConfig or None
+        What the stage ``pretrain`` begins with.
+    structure : StructureConfig or None
+        Narrower layers; of ``snnhw compress`` alone, as a model's own code does not follow.
+    ptq, noise : PtqConfig, NoiseConfig or None
+        What ``snnhw compress`` measures besides.
     """
 
     data: str
@@ -325,6 +415,10 @@ class Recipe(_Checked):
     activity: ActivityConfig = ActivityConfig()
     distill: DistillConfig = DistillConfig()
     temporal: TemporalConfig = TemporalConfig()
+    convert: ConvertConfig | None = None
+    structure: StructureConfig | None = None
+    ptq: PtqConfig | None = None
+    noise: NoiseConfig | None = None
 
     @property
     def length(self) -> int:
