@@ -9,7 +9,22 @@ from types import FrameType
 
 import typer
 
-from snnhw.cli import build, data, doctor, energy, estimate, explain, generate, import_, inspect, lower, report, train, verify
+from snnhw.cli import (
+    build,
+    data,
+    doctor,
+    energy,
+    estimate,
+    explain,
+    generate,
+    import_,
+    inspect,
+    lower,
+    report,
+    sweep,
+    train,
+    verify,
+)
 from snnhw.errors import NetworkError, SnnhwError
 from snnhw.tools import ToolFailed
 
@@ -23,7 +38,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
 )
 # In the order of a session; the help shows them so.
-for module in (doctor, data, train, lower, import_, explain, inspect, estimate, generate, verify, build, energy, report):
+for module in (doctor, data, train, lower, import_, explain, inspect, estimate, generate, verify, build, energy, report, sweep):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 

@@ -39,6 +39,7 @@ PACKAGES = (
     ("h5py", "nir", "NIR and Lava files: reading"),
     ("jinja2", "report", "report"),
     ("matplotlib", "report", "report: plots"),
+    ("optuna", "sweep", "sweep: proposes candidates"),
 )
 # Programs that serve the same purpose, purpose, how to install, whether the whole path needs it.
 PROGRAMS = (

@@ -14,7 +14,7 @@ from snnhw.cli.app import app
 from snnhw.cli.doctor import PACKAGES, PROGRAMS
 
 COMMANDS = ["doctor", "data", "train", "lower", "import", "explain", "inspect", "estimate", "generate", "verify", "build",
-            "energy", "report"]
+            "energy", "report", "sweep"]
 
 
 def test_commands_are_those_of_a_session():
