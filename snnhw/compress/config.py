@@ -13,8 +13,8 @@ from snnhw.errors import UsageError
 from snnhw.files import read_bytes
 from snnhw.ir import Encoding
 
-__all__ = ["ConvertConfig", "EncodingConfig", "InputConfig", "LayerQuant", "NoiseConfig", "PruneConfig", "PtqConfig", "QuantConfig",
-           "Recipe", "StageConfig", "StructureConfig", "TemporalConfig", "load_recipe"]
+__all__ = ["ConvertConfig", "EncodingConfig", "InputConfig", "LayerQuant", "NoiseConfig", "PruneConfig", "PtqConfig",
+           "QuantConfig", "Recipe", "StageConfig", "StructureConfig", "TemporalConfig", "load_recipe"]
 
 MAX_RECIPE_BYTES = 1 << 20
 WeightBits = Annotated[int, Field(ge=2, le=16)] | Literal["ternary"]
@@ -424,6 +424,11 @@ class Recipe(_Checked):
     def length(self) -> int:
         """Timesteps of a sample after all pruning."""
         return self.temporal.timesteps[-1] if self.temporal.timesteps else self.timesteps
+
+    def reached(self, timesteps: int) -> "Recipe":
+        """Return the recipe with its temporal pruning ended at a length."""
+        kept = tuple(steps for steps in self.temporal.timesteps if steps >= timesteps)
+        return self.model_copy(update={"temporal": self.temporal.model_copy(update={"timesteps": kept})})
 
     @model_validator(mode="after")
     def _check_epochs(self) -> "Recipe":
