@@ -32,7 +32,7 @@ from snnhw.ir.nodes import Shape
 from snnhw.plan import make_plan
 from snnhw.verify.random_networks import RandomCase, neuron_fields
 
-__all__ = ["random_graph_case"]
+__all__ = ["random_graph", "random_graph_case"]
 
 MAX_ELEMENTS = 150
 
@@ -198,14 +198,20 @@ def _saturating(graph: Graph) -> Graph:
     return replace(graph, nodes=nodes)
 
 
+def random_graph(rng: np.random.Generator) -> Graph:
+    """Return a random graph; it need not have a plan."""
+    while True:
+        try:
+            return _build(rng)
+        except (ValueError, NetworkError):
+            continue  # fields that exclude each other, or no way between two shapes
+
+
 def random_graph_case(seed: int) -> RandomCase:
     """Return the random graph of a seed, planned, and its drive."""
     rng = np.random.default_rng([seed, 7])
     while True:
-        try:
-            graph = replace(_build(rng), name=f"random graph {seed}")
-        except (ValueError, NetworkError):
-            continue  # fields that exclude each other, or no way between two shapes
+        graph = replace(random_graph(rng), name=f"random graph {seed}")
         lanes = {node.name: int(rng.integers(1, 9)) for node in graph.nodes if isinstance(node, Neuron | MaxPool)}
         loaded = bool(rng.random() < 0.2)
         try:
