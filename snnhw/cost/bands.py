@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
-from snnhw.cost.constants import Constant, ConstantSet
+from snnhw.cost.constants import Constant
 
-__all__ = ["DRAWS", "Band", "draw", "format_energy"]
+__all__ = ["DRAWS", "Band", "Parameters", "draw", "format_energy"]
 
 DRAWS = 2000
 NORMAL_95 = 1.6448536269514722  # the standard normal stays below this with probability 0.95
@@ -37,7 +38,18 @@ class Band:
         return {"median": self.median, "low": self.low, "high": self.high}
 
 
-def draw(constants: ConstantSet, name: str, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+class Parameters(Protocol):
+    """A named set of constants: a constant set, or an architecture."""
+
+    @property
+    def name(self) -> str:
+        """Name of the set."""
+
+    def __getitem__(self, name: str) -> Constant:
+        """Return a constant by name."""
+
+
+def draw(constants: Parameters, name: str, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
     """Return values of a parameter: float64, (draws,), median `mid`, 5 % below `low`, 5 % above `high`.
 
     Each half is log-normal with its own width, so that a lopsided band keeps all three of its values.
