@@ -8,7 +8,7 @@ and once it is trained ``checkpoint.safetensors``.
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from snnhw.frontend.record import Layout
 from snnhw.ir import Graph, Input, Readout, save_graph
 from snnhw.network import Network
 
-__all__ = ["load_model", "lower_model", "model_folder", "train_model"]
+__all__ = ["Trained", "load_data", "load_model", "lower_model", "model_folder", "read_trained", "train_model"]
 
 CHECK_BATCH = 250
 CHECK_WORDS = 1 << 24  # of one layer that are compared at once
@@ -52,7 +52,7 @@ def model_folder(name: str | Path) -> Path:
     return path
 
 
-def _load_data(recipe: Recipe, folder: Path) -> Dataset:
+def load_data(recipe: Recipe, folder: Path) -> Dataset:
     """Load the data of a recipe and check that its encoding takes them."""
     data = load_dataset(recipe.data, recipe.seed, folder, timesteps=recipe.timesteps,
                         levels=min(recipe.encoding.levels, 255) if recipe.encoding.kind == "direct" else None,
@@ -95,6 +95,31 @@ def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
         raise NetworkError(f"layer {last!r} (Neuron): must have at least {data.classes} neurons, "
                            f"one for each class, not {outputs}")
     return network
+
+
+class Trained(NamedTuple):
+    """A float network out of a model folder and its checkpoint.
+
+    Attributes
+    ----------
+    network : Network
+        In real numbers.
+    entry : Input
+        Input node of its graph.
+    parameters : dict of str to array
+        Parameters of the user's module, by their names there.
+    """
+
+    network: Network
+    entry: Input
+    parameters: dict[str, np.ndarray]
+
+
+def read_trained(folder: Path, recipe: Recipe, data: Dataset, checkpoint: Checkpoint) -> Trained:
+    """Read the float network that a checkpoint was trained from."""
+    module = load_model(folder)
+    load_parameters(module, checkpoint.pretrained or checkpoint.trained)
+    return Trained(_read(module, recipe, data), _entry(recipe, data), parameters(module, module.state_dict()))
 
 
 def _readout(network: Network) -> Readout:
@@ -229,7 +254,7 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
     started = time.monotonic()
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
-    data = _load_data(recipe, folder)
+    data = load_data(recipe, folder)
     with reproducible(recipe.seed):
         module = load_model(folder)
         names = module.state_dict()
@@ -367,7 +392,7 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     """
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
-    data = _load_data(recipe, folder)
+    data = load_data(recipe, folder)
     path = _find_checkpoint(folder, out, checkpoint)
     stored = load_checkpoint(path)
     _check_recipe(recipe, stored, path)
