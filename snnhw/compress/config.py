@@ -356,8 +356,8 @@ class Recipe(_Checked):
     ----------
     data : str
         ``"digits"``, ``"mnist"``, ``"fashion"``, ``"nmnist"``, ``"braille"``, ``"gsc-kws01"``, ``"dvs-gesture"``,
-        ``"dvs128-gesture"``, ``"shd"``, or a safetensors file beside the recipe with ``train_values``, ``train_labels``,
-        ``test_values`` and ``test_labels``; see docs/data.md.
+        ``"dvs128-gesture"``, ``"shd"``, or a safetensors or Python file beside the recipe with ``train_values``,
+        ``train_labels``, ``test_values`` and ``test_labels``; see docs/data.md.
     timesteps : int
         Length of a sample.
     seed : int

@@ -1,11 +1,14 @@
 """Labelled samples: integers per input, not yet spikes."""
 
 import gzip
+import importlib.util
 import math
+import operator
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +33,7 @@ from snnhw.compress.recordings import (
     read_gsc,
     read_nmnist,
 )
-from snnhw.errors import FileError, UsageError
+from snnhw.errors import FileError, SnnhwError, UsageError
 from snnhw.files import read_bytes, read_tensors
 from snnhw.tools import require_package
 
@@ -48,6 +51,7 @@ SETS = tuple(CATALOGUE)
 USUAL_TIMESTEPS = {"nmnist": 300, "braille": BRAILLE_TIMESTEPS, "dvs-gesture": 20, "dvs128-gesture": 20, "shd": 100}
 EVENT_SETS = tuple(USUAL_TIMESTEPS)
 SPLITS = ("train_values", "train_labels", "test_values", "test_labels")
+EXTRAS = ("names", "shape", "levels")  # what a loader of the user may return besides
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +114,7 @@ def load_dataset(source: str, seed: int, folder: Path, *, timesteps: int | None 
     Parameters
     ----------
     source : str
-        One of these, or the name of a safetensors file in `folder`.
+        One of these, or the name of a safetensors or Python file in `folder`; the latter is the user's own code and is executed.
     seed : int
         Splits the digits.
     folder : Path
@@ -154,8 +158,10 @@ def load_dataset(source: str, seed: int, folder: Path, *, timesteps: int | None 
         data = _checked(source, 1, read_gsc(_present(source), timesteps or GSC_TIMESTEPS), names=GSC_WORDS)
     elif source.endswith(".safetensors"):
         data = _file(folder / source)
+    elif source.endswith(".py"):
+        data = _module(folder / source)
     else:
-        raise UsageError(f"recipe data must be {', '.join(map(repr, SETS))} or a .safetensors file, not {source!r}")
+        raise UsageError(f"recipe data must be {', '.join(map(repr, SETS))} or a .safetensors or .py file, not {source!r}")
     if most is None:
         return data
     return replace(data, **{split: getattr(data, split)[:most] for split in SPLITS})
@@ -245,6 +251,74 @@ def _file(path: Path) -> Dataset:
     levels = max(1, *(int(abs(function(arrays[split], initial=0)))
                       for split in ("train_values", "test_values") for function in (np.min, np.max)))
     return _checked(path.stem, levels, arrays)
+
+
+def _module(path: Path) -> Dataset:
+    """Run the user's own loader, and return what its function ``dataset`` returns."""
+    what = f"data module {str(path)!r}"
+    if not path.is_file():
+        raise FileError(f"{what} does not exist")
+    spec = importlib.util.spec_from_file_location(f"snnhw_data_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SnnhwError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what} must run, and fails with {type(error).__name__}: {error}") from error
+    function = getattr(module, "dataset", None)
+    if not callable(function):
+        raise UsageError(f"{what} must define a function dataset")
+    try:
+        found = function()
+    except SnnhwError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what}: dataset() must take no arguments and return a mapping, and fails with "
+                         f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{what}: dataset() must return a mapping, not {type(found).__name__}")
+    unknown = [str(name) for name in found if name not in (*SPLITS, *EXTRAS)]
+    missing = [name for name in SPLITS if name not in found]
+    if missing or unknown:
+        raise UsageError(f"{what}: dataset() must return {', '.join(SPLITS)}, and may return {', '.join(EXTRAS)}; "
+                         + " and ".join([f"it lacks {', '.join(missing)}"] * bool(missing)
+                                        + [f"it has {', '.join(unknown)}"] * bool(unknown)))
+    return _from_module(what, path.stem, found)
+
+
+def _from_module(what: str, name: str, found: Mapping[str, Any]) -> Dataset:
+    """Check and flatten what a loader of the user returned."""
+    try:
+        arrays = {split: np.asarray(found[split]) for split in SPLITS}
+        shape = tuple(operator.index(size) for size in found.get("shape") or ())
+        levels = operator.index(found.get("levels") or 0)
+        names = tuple(map(str, found.get("names") or ()))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{what}: dataset() must return arrays, whole numbers for shape and levels, and text for names: "
+                         f"{error}") from error
+    for split, array in arrays.items():
+        if array.dtype.kind not in "iub":
+            raise UsageError(f"{what}: {split} must be integers, not {array.dtype}; scale and round them")
+    for split in ("train_values", "test_values"):
+        array = arrays[split]
+        if array.ndim in (4, 5):  # frames have channels, height and width
+            if shape not in ((), array.shape[-3:]):
+                raise UsageError(f"{what}: shape must be {array.shape[-3:]} as {split} has, not {shape}")
+            shape = array.shape[-3:]
+            arrays[split] = array.reshape(*array.shape[:-3], math.prod(shape))
+        elif array.ndim not in (2, 3):
+            raise UsageError(f"{what}: {split} must be (samples, inputs) or (samples, timesteps, inputs), where inputs may be "
+                             f"channels, height and width, not {array.shape}")
+    if shape and math.prod(shape) != arrays["train_values"].shape[-1]:
+        raise UsageError(f"{what}: shape must have {arrays['train_values'].shape[-1]} elements, not be {shape}")
+    highest = max(1, *(int(abs(function(arrays[split].astype(np.int64), initial=0)))
+                       for split in ("train_values", "test_values") for function in (np.min, np.max)))
+    if levels and levels < highest:
+        raise UsageError(f"{what}: levels must be at least {highest}, the largest value of the data, not {levels}")
+    return _checked(name, levels or highest, arrays, shape, names)
 
 
 def _checked(name: str, levels: int, arrays: dict[str, np.ndarray], shape: tuple[int, ...] = (),

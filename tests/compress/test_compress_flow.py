@@ -276,8 +276,8 @@ def test_data_files_are_checked(tmp_path, change, message):
 
 
 def test_unknown_data_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"^recipe data must be 'digits', 'mnist', 'fashion', 'nmnist', 'braille', 'gsc-kws01' "
-                                         r"or a \.safetensors file, not 'cifar'$"):
+    with pytest.raises(UsageError, match=r"^recipe data must be 'digits', 'mnist', 'fashion', 'nmnist', 'braille', 'gsc-kws01', "
+                                         r"'dvs-gesture', 'dvs128-gesture', 'shd' or a \.safetensors or \.py file, not 'cifar'$"):
         load_dataset("cifar", 0, tmp_path)
 
 
