@@ -2,8 +2,8 @@
 
     SNNHW_DATA=folder python benchmarks/compressed.py [NAME ...] [--seeds 3] [--images 1000] [--record]
 
-Each model is one of the folders in models/ with some fields of its recipe changed; the float network of a folder and seed is
-trained once. Runs are kept in build/compressed and never repeated, so that the program may be stopped and started. With --record,
+Each model is one of the folders in models/ with some fields of its recipe changed. All seeds begin with the same float network: the
+one in the folder, or one that is trained once. Runs are kept in build/compressed and never repeated, so that the program may be stopped and started. With --record,
 benchmarks/compressed.json takes the results.
 """
 
@@ -32,14 +32,14 @@ RECORD = ROOT / "benchmarks" / "compressed.json"
 
 BANKS = {"sparsity": 0.875, "scope": "bank", "lanes": 16}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mnist, 8 bits": ("mnist", {"quantize": {"weight_bits": 8}}),
-    "mnist, 4 bits": ("mnist", {"quantize": {"weight_bits": 4}}),
-    "mnist, ternary": ("mnist", {"quantize": {"weight_bits": "ternary"}}),
+    "mnist, 8 bits": ("mnist", {"finetune": {"epochs": 4}, "quantize": {"weight_bits": 8}}),
+    "mnist, 4 bits": ("mnist", {"finetune": {"epochs": 4}, "quantize": {"weight_bits": 4}}),
+    "mnist, ternary": ("mnist", {"finetune": {"epochs": 4}, "quantize": {"weight_bits": "ternary"}}),
     "mnist, 4 bits, 87.5 % in banks": ("mnist", {"prune": {**BANKS, "layers": {"fc2": 0.0}}}),
     "mnist, 4 bits, 80 % global": ("mnist", {"prune": {"sparsity": 0.8, "scope": "global"}}),
     "mnist, 4 bits, 87.5 % in banks, distilled, few spikes": ("mnist", {
         "prune": {**BANKS, "until": 2, "layers": {"fc2": 0.0}}, "distill": {"weight": 0.5}, "activity": {"spikes": 0.2}}),
-    "fashion, 784-128-10, 4 bits": ("mnist", {"data": "fashion"}),
+    "fashion, 784-128-10, 4 bits": ("mnist", {"data": "fashion", "finetune": {"epochs": 4}}),
     "lenet, 4 bits": ("lenet", {}),
 }
 MANY_SEEDS = tuple(MODELS)[:4]
@@ -71,8 +71,13 @@ class Bench:
         return place
 
     def pretrained(self, model: str, recipe: dict[str, Any]) -> Path:
-        """Return the checkpoint of a float network, trained once for each of its settings."""
-        own = {**recipe, "finetune": {"epochs": 0}, "quantize": {"weight_bits": 8}, "prune": {}, "distill": {}, "activity": {}}
+        """Return a checkpoint of the float network: the one that comes along if it learned the same data, else one trained once."""
+        base = tomllib.loads((ROOT / "models" / model / "recipe.toml").read_text())
+        shipped = ROOT / "models" / model / "checkpoint.safetensors"
+        if recipe["data"] == base["data"] and shipped.exists():
+            return shipped
+        own = {**recipe, "seed": base["seed"], "finetune": {"epochs": 0}, "quantize": {"weight_bits": 8}, "prune": {},
+               "distill": {}, "activity": {}}
         key = {"run": "float", "model": model, "recipe": own}
         path = self.cache.path(key, ".safetensors")
 

@@ -28,7 +28,8 @@ from snnhw.ptq.scales import Group, group_nodes, identities, input_scales
 
 __all__ = ["Pass", "TrainableNetwork"]
 
-SINGLE_LIMIT = 1 << 22
+SINGLE_LIMIT, DOUBLE_LIMIT = 1 << 22, 1 << 51   # below them, sums of a few words are exact in single and double precision
+WHOLE_LIMIT = 1 << 24                           # up to it, single precision has every integer
 Weighted = Linear | Conv | Scale
 
 
@@ -101,6 +102,7 @@ class TrainableNetwork(nn.Module):
         self._factors: dict[str, float] = {}
         self._quants: dict[str, LayerQuant] = {}
         self._bits: dict[str, int] = {}
+        self._wide: set[str] = set()  # nodes whose outputs, or what is added before, need double precision
 
     # ------------------------------------------------------------------ parts
 
@@ -184,16 +186,13 @@ class TrainableNetwork(nn.Module):
         for name in config.layers:
             if name not in known:
                 raise UsageError(f"quantize.layers names {name!r}, the network has {', '.join(map(repr, sorted(known)))}")
+        problems = [f"layer {node.name!r} ({node.title}): must be followed by neurons to train in integers, and the weights of "
+                    f"{after!r} follow" for node, after in self._inner()]
+        raise_problems(problems)
         incoming = input_scales(list(self.nodes.values()), {})
-        problems: list[str] = []
         made: list[GroupScale] = []
         self._drives = {}
         for index, group in enumerate(self._groups):
-            if group.inner:
-                last = group.members[-1].node
-                problems.append(f"layer {last.name!r} ({last.title}): must be followed by neurons to train in integers, "
-                                f"and other weights follow")
-                continue
             names = [member.node.name for member in group.members]
             quants = [config.of(name, *group.neurons) for name in names]
             for name, quant, member in zip(names, quants, group.members, strict=True):
@@ -219,22 +218,44 @@ class TrainableNetwork(nn.Module):
         raise_problems(problems)
         self.scales = nn.ModuleList(made)
         reach = self._reach()
+        self._wide = {name for name, node in self.nodes.items()
+                      if max(reach.get(name, 0), sum(reach[source] for source in node.inputs)) >= WHOLE_LIMIT}
         observed = self._observe(calibration)
+        biases = self._biases()
         for name in self.neurons:
             population, drive = self.population(name), self._drives[name]
             quant = config.of(*self._ends(name))
             scale = (self._scale(drive.group).value() * drive.ratio).detach().double().numpy()
             try:
-                form = choose_format(population.behaviour, quant, scale, observed.get(name), f"layer {name!r} (Neuron)",
-                                     bool(population.beta.requires_grad))
+                form = choose_format(population.present(), quant, scale, observed.get(name), f"layer {name!r} (Neuron)",
+                                     population.learns)
             except NetworkError as error:
                 problems += error.problems
                 continue
-            wide = sum(reach[source] for source in self.nodes[name].inputs) << form.frac
-            population.format = replace(form, double=wide >= SINGLE_LIMIT // 2 or form.double)
-            if form.decay.kind == "shift" and not population.beta.requires_grad:
-                population.beta.data.fill_(1 - 2.0 ** -form.decay.shift)
+            except ValueError as error:
+                problems.append(f"layer {name!r} (Neuron): {error}")
+                continue
+            population.format = form
+            bound = self._bound(name, reach, biases[name])
+            population.format = replace(form, double=form.double or bound >= SINGLE_LIMIT // 2)  # room for biases that grow
+            for what, decay in (("beta", form.decay), ("alpha", form.synapse)):
+                if decay is not None and decay.kind == "shift":
+                    getattr(population, what).data.fill_(1 - 2.0 ** -decay.shift)
         raise_problems(problems)
+
+    def _inner(self) -> list[tuple[Weighted, str]]:
+        """Return the weighted nodes that are followed by weights without neurons between, each with one of those."""
+        found: list[tuple[Weighted, str]] = []
+        carried: dict[str, list[Weighted]] = {}  # what reaches a node without passing neurons
+        for node in self.nodes.values():
+            if not node.inputs or isinstance(node, ir.Delay | ir.MaxPool | Neuron):
+                carried[node.name] = []
+                continue
+            before = [weighted for name in node.inputs for weighted in carried[name]]
+            if isinstance(node, Weighted):
+                found += [(weighted, node.name) for weighted in before]
+            carried[node.name] = [node] if isinstance(node, Weighted) else before
+        return found
 
     def _has_channels(self, group: Group) -> bool:
         """Whether each output channel of a group may have a scale of its own."""
@@ -244,7 +265,7 @@ class TrainableNetwork(nn.Module):
                         and self.population(name).behaviour.start == 0 for name in group.neurons))
 
     def _reach(self) -> dict[str, int]:
-        """Return the largest magnitude that each node's output can have."""
+        """Return the largest magnitude that each node's output can have, and every sum on the way to it; of neurons, spikes."""
         found: dict[str, int] = {}
         for node in self.nodes.values():
             if isinstance(node, ir.Input):
@@ -254,13 +275,23 @@ class TrainableNetwork(nn.Module):
             elif isinstance(node, ir.Delay | ir.MaxPool):
                 source = self.nodes[node.inputs[0]]
                 found[node.name] = source.behaviour.grades if isinstance(source, Neuron) else found.get(source.name, 1)
-            elif node.inputs and not isinstance(node, ir.Readout):
+            elif not isinstance(node, ir.Readout):
                 total = sum(found[name] for name in node.inputs)
                 if isinstance(node, Weighted):
-                    top = _highest(self._bits[node.name])
-                    total *= top if isinstance(node, Scale) else top * node.weight[0].size
+                    total *= _highest(self._bits[node.name]) * (1 if isinstance(node, Scale) else node.weight[0].size)
                 found[node.name] = total * node.window.positions if isinstance(node, Pool) else total
         return found
+
+    def _bound(self, name: str, reach: Mapping[str, int], bias: torch.Tensor) -> int:
+        """Return a bound of what is added to a state of a layer of neurons in one timestep, in units of the state."""
+        population = self.population(name)
+        assert population.format is not None
+        unit = self.unit(name).detach().double()
+        fixed = bias.detach().double().abs().max() + float(np.abs(population.behaviour.bias).max())
+        _, amount = population.integers(unit)
+        largest = (fixed / unit.min()).nan_to_num(posinf=2.0 ** 62).clamp(max=2.0 ** 62)
+        current = sum(reach[source] for source in self.nodes[name].inputs) << population.format.frac
+        return current + math.ceil(float(largest)) + min(1 << 62, int(amount.abs().nan_to_num(posinf=2.0 ** 62).max()))
 
     def _observe(self, calibration: np.ndarray | None) -> dict[str, tuple[float, float]]:
         """Return the range of the states that are read out, in real numbers."""
@@ -281,6 +312,10 @@ class TrainableNetwork(nn.Module):
             for name, form in forms.items():
                 self.population(name).format = form
         return {name: (float(seen[name].min()), float(seen[name].max())) for name in wanted}
+
+    def _limit(self, name: str) -> int:
+        form = self.population(name).format
+        return DOUBLE_LIMIT if form is not None and form.double else SINGLE_LIMIT
 
     def integer_weight(self, name: str) -> torch.Tensor:
         """Return the integer weights of a node, with gradients."""
@@ -369,7 +404,11 @@ class TrainableNetwork(nn.Module):
         return values if len(values) == steps else values.expand(steps, *values.shape[1:])
 
     def _total(self, node: Node, outputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        # Only nodes of integers are wide.
+        wide = self.quantized and any(name in self._wide for name in (node.name, *node.inputs))
         total = outputs[node.inputs[0]]
+        if wide and total.dtype == torch.float32:
+            total = total.double()
         for name in node.inputs[1:]:
             total = total + outputs[name]
         return total
@@ -407,6 +446,7 @@ class TrainableNetwork(nn.Module):
                 if isinstance(node, ir.Delay):
                     past = handed[node.inputs[0]]
                     now[node.name] = past[-1] if past else torch.zeros(1, samples, *node.shape)
+                    handed[node.name].append(now[node.name])
                     continue
                 total = self._total(node, now)
                 if isinstance(node, Neuron):
@@ -421,7 +461,7 @@ class TrainableNetwork(nn.Module):
         for node in block:
             if isinstance(node, Neuron):
                 self._finish(node, torch.cat(handed[node.name]).flatten(2), kept[node.name], outputs, found)
-            elif handed[node.name]:
+            else:
                 outputs[node.name] = torch.cat(handed[node.name])
 
     def _map(self, node: Node, values: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -430,14 +470,14 @@ class TrainableNetwork(nn.Module):
             return values.flatten(2)
         lead, values = values.shape[:2], values.flatten(0, 1)
         if isinstance(node, Linear):
-            values = F.linear(values, self._exact(node, weights))
+            values = F.linear(values, weights[node.name].to(values.dtype))
         elif isinstance(node, Conv):
             window = node.window
             convolve = F.conv1d if window.rank == 1 else F.conv2d
             values, padding = _pad(values, window)
-            values = convolve(values, self._exact(node, weights), None, window.stride, padding, window.dilation, node.groups)
+            values = convolve(values, weights[node.name].to(values.dtype), None, window.stride, padding, window.dilation, node.groups)
         elif isinstance(node, Scale):
-            values = values * self._exact(node, weights)
+            values = values * weights[node.name].to(values.dtype)
         elif isinstance(node, Pool):
             values = _windows(values, node.window, torch.add)
             if node.kind == "average" and not self.quantized:
@@ -445,9 +485,6 @@ class TrainableNetwork(nn.Module):
         elif isinstance(node, ir.MaxPool):
             values = _windows(values, node.window, torch.maximum)
         return values.unflatten(0, lead)
-
-    def _exact(self, node: Node, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return weights[node.name]
 
     def _biases(self) -> dict[str, torch.Tensor]:
         """Return the real current that each layer of neurons receives from biases, () or (neurons,)."""
@@ -480,6 +517,10 @@ class TrainableNetwork(nn.Module):
         silent = torch.zeros(())
         return {name: silent if (drive := found["drive of " + name]) is None else drive.reshape(-1) for name in self.neurons}
 
+    def bias_current(self, name: str) -> torch.Tensor:
+        """Return the real current that a layer of neurons receives from biases, () or (neurons,)."""
+        return self._biases()[name]
+
     # --------------------------------------------------------------- results
 
     def network(self) -> Network:
@@ -494,14 +535,7 @@ class TrainableNetwork(nn.Module):
                 node = replace(node, weight=self.map(node.name).real().detach().double().numpy())
             elif isinstance(node, Neuron):
                 population = self.population(node.name)
-                values = {name: getattr(population, name).detach().double().numpy()
-                          for name in ("threshold", "beta", "alpha") if getattr(population, name, None) is not None}
-                for name in ("beta", "alpha"):
-                    if name in values:
-                        values[name] = values[name].clip(0, 1)
-                if population.tied:
-                    values["reset_amount"] = values["threshold"]
-                node = replace(node, behaviour=replace(node.behaviour, **values))
+                node = replace(node, behaviour=population.present())
             nodes.append(node)
         return Network(self.source.name, tuple(nodes), self.source.timesteps, self.source.choices)
 
@@ -526,6 +560,7 @@ class TrainableNetwork(nn.Module):
         raise_problems(self._unfit())
         problems: list[str] = []
         nodes: list[Node] = []
+        reach = self._reach()
         with torch.no_grad():
             biases = self._biases()
             for node in self.nodes.values():
@@ -537,6 +572,11 @@ class TrainableNetwork(nn.Module):
                 elif isinstance(node, Pool):
                     nodes.append(ir.SumPool(node.name, node.inputs, node.window))
                 elif isinstance(node, Neuron):
+                    bound, limit = self._bound(node.name, reach, biases[node.name]), self._limit(node.name)
+                    if bound >= limit:
+                        problems.append(f"layer {node.name!r} (Neuron): what a timestep adds must stay below {limit} units of the "
+                                        f"state, and can reach {bound}; use a smaller frac")
+                        continue
                     try:
                         nodes.append(ir.Neuron(node.name, node.inputs, self._spec(node.name, biases)))
                     except ValueError as error:
