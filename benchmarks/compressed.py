@@ -2,9 +2,9 @@
 
     SNNHW_DATA=folder python benchmarks/compressed.py [NAME ...] [--seeds 3] [--images 1000] [--record]
 
-Each model is one of the folders in models/ with some fields of its recipe changed. All seeds begin with the same float network: the
-one in the folder, or one that is trained once. Runs are kept in build/compressed and never repeated, so that the program may be stopped and started. With --record,
-benchmarks/compressed.json takes the results.
+Each model is one of the folders in models/ with some fields of its recipe changed. All seeds begin with the same float network:
+the one in the folder, or one that is trained once. Runs are kept in build/compressed and never repeated, so that the program may
+be stopped and started. With --record, benchmarks/compressed.json takes the results.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class Bench:
         return place
 
     def pretrained(self, model: str, recipe: dict[str, Any]) -> Path:
-        """Return a checkpoint of the float network: the one that comes along if it learned the same data, else one trained once."""
+        """Return a checkpoint of the float network: the shipped one if it learned the same data, else one trained once."""
         base = tomllib.loads((ROOT / "models" / model / "recipe.toml").read_text())
         shipped = ROOT / "models" / model / "checkpoint.safetensors"
         if recipe["data"] == base["data"] and shipped.exists():
