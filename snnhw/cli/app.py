@@ -13,6 +13,7 @@ from snnhw.cli import (
     build,
     data,
     doctor,
+    encodings,
     energy,
     estimate,
     explain,
@@ -38,7 +39,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
 )
 # In the order of a session; the help shows them so.
-for module in (doctor, data, train, lower, import_, explain, inspect, estimate, generate, verify, build, energy, report, sweep):
+for module in (doctor, data, train, lower, import_, explain, inspect, encodings, estimate, generate, verify, build, energy,
+               report, sweep):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 
