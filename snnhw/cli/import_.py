@@ -24,7 +24,7 @@ def command(source: Source, out: Out,
             samples: Annotated[Path | None, typer.Option(
                 "--samples", help="Samples: a .safetensors file with `values` and `labels`.", show_default=False)] = None,
             data: Annotated[str | None, typer.Option(
-                "--data", help="Samples: a data set by name (digits, mnist, fashion, nmnist, braille, gsc-kws01).",
+                "--data", help="Samples: a data set by name (`snnhw data list` has them), or a .py file with a loader.",
                 show_default=False)] = None,
             timesteps: Annotated[int | None, typer.Option(
                 "--timesteps", help="Length of a sample; by default that of the samples.", show_default=False)] = None,
@@ -69,11 +69,11 @@ def command(source: Source, out: Out,
     """Import a network that another tool trained: read it, quantize it, and measure what that changed.
 
     What is not given comes from the recipe.toml of a model folder, if it has one and names the same data: data,
-    timesteps, encoding, levels of direct encoding, and bits.
+    timesteps, framing of events, encoding, levels of direct encoding, and bits.
     """
     recipe = _recipe(source, data) if samples is None and source.is_dir() else None
     if recipe is not None:
-        data = str(source / recipe.data) if recipe.data.endswith(".safetensors") else recipe.data
+        data = str(source / recipe.data) if recipe.data.endswith((".safetensors", ".py")) else recipe.data
         timesteps = recipe.timesteps if timesteps is None else timesteps
         bits = recipe.quantize.bits if bits is None else bits
         if recipe.encoding.kind != "events":
@@ -95,7 +95,7 @@ def command(source: Source, out: Out,
     choices = {"tool": tool, "dt": dt} | _pairs("--choose", choose)
     session = Session("import", json=json, quiet=quiet)
     loaded = load_samples(samples if samples is not None else str(data), timesteps=timesteps, calibrate=calibrate, count=check,
-                          levels=levels)
+                          levels=levels, events=None if recipe is None else recipe.events)
     results = import_model(source, out, loaded, options=options, encoding=encoding, timesteps=timesteps,  # type: ignore[arg-type]
                            choices={name: value for name, value in choices.items() if value is not None}, progress=session.count)
     accuracy = {f"accuracy, {name}": f"{value:.2%}" for name, value in results["accuracy"].items()}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from snnhw.ptq.options import Options
 from snnhw.ptq.quantize import quantize
 from snnhw.reference import run
 from snnhw.tools import require_package
+
+if TYPE_CHECKING:
+    from snnhw.compress.framing import EventConfig
 
 __all__ = ["ImportSamples", "import_model", "load_samples"]
 
@@ -73,13 +76,13 @@ class ImportSamples:
 
 
 def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, count: int | None,
-                 levels: int | None = None) -> ImportSamples:
+                 levels: int | None = None, events: "EventConfig | None" = None) -> ImportSamples:
     """Load samples: a data set by name, or a file with its tensors or with ``values`` and ``labels``.
 
     Parameters
     ----------
     source : str or Path
-        Name, or path of a safetensors file.
+        Name, or path of a safetensors file or of a Python file with the user's own loader.
     timesteps : int or None
         Length of a sample, at most that of the events; None leaves it.
     calibrate : int
@@ -88,6 +91,8 @@ def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, c
         Number of samples to test; None for all.
     levels : int or None
         Largest value that the pixels of a data set by name are scaled to; None leaves them.
+    events : EventConfig or None
+        How the events of a data set by name become timesteps; None: as is usual for it.
     """
     for name, value in (("--calibrate", calibrate), ("--check", count), ("--timesteps", timesteps), ("--levels", levels)):
         if value is not None and value < 1:
@@ -99,8 +104,8 @@ def load_samples(source: str | Path, *, timesteps: int | None, calibrate: int, c
             return _from_file(path, tensors["values"], tensors["labels"], timesteps, calibrate, count)
     require_package("torch", "train", "a data set by name")
     from snnhw.compress.data import load_dataset
-    data = load_dataset(path.name if path.suffix == ".safetensors" else str(source), 0, path.parent, timesteps=timesteps,
-                        levels=levels, most=None if count is None else max(count, calibrate))
+    data = load_dataset(path.name if path.suffix in (".safetensors", ".py") else str(source), 0, path.parent,
+                        timesteps=timesteps, levels=levels, most=None if count is None else max(count, calibrate), events=events)
     return ImportSamples(data.name, data.train_values[:calibrate], data.test_values[:count], data.test_labels[:count],
                          data.shape, data.levels).cut(timesteps)
 

@@ -1,9 +1,12 @@
-"""``snnhw data``: what is there, what is missing, and that nothing is downloaded unasked."""
+"""``snnhw data``: what is there, what is missing, that nothing is downloaded unasked; and data that ``import`` loads."""
 
 import json
 import re
 
+import numpy as np
 import pytest
+
+from snnhw.errors import UsageError
 
 pytest.importorskip("torch")
 
@@ -53,3 +56,46 @@ def test_what_is_there_is_not_fetched_again(snnhw, folder):
     (folder / "SHD/shd_test.h5").touch()
     done = snnhw("data", "fetch", "shd", "--json")
     assert (done.code, json.loads(done.out)["results"]) == (0, {"name": "shd", "folder": str(folder / "SHD")})
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return a function that writes a model folder with a recipe."""
+    def write(recipe):
+        (tmp_path / "model.py").write_text("from torch import nn\nclass Net(nn.Linear):\n"
+                                           "    def __init__(self): super().__init__(2, 2)\n")
+        (tmp_path / "recipe.toml").write_text(recipe)
+        return tmp_path
+    return write
+
+
+def test_import_frames_events_as_the_recipe_says(snnhw, model, monkeypatch):
+    asked = {}
+
+    def stop(source, **options):
+        asked.update(options, source=source)
+        raise UsageError("that is enough")
+    monkeypatch.setattr("snnhw.ptq.flow.load_samples", stop)
+    folder = model('data = "shd"\ntimesteps = 7\n[encoding]\nkind = "events"\n[events]\nframing = "count"\nlevels = 3\n')
+    assert snnhw("import", folder, "--out", folder / "run").err == "error: that is enough\n"
+    assert (asked["source"], asked["timesteps"], asked["events"].framing, asked["events"].levels) == ("shd", 7, "count", 3)
+    snnhw("import", folder, "--out", folder / "run", "--data", "braille")  # the recipe is about other data
+    assert (asked["source"], asked["events"]) == ("braille", None)
+
+
+def test_samples_are_framed_or_come_from_a_loader(folder):
+    from snnhw.compress.framing import EventConfig
+    from snnhw.ptq.flow import load_samples
+    rng = np.random.default_rng(0)
+    np.savez(folder / "Braille7/braille7_trainval.npz", x=rng.integers(0, 2, (6, 256, 12), dtype=np.uint8),
+             y=np.arange(6, dtype=np.uint8), is_test=np.arange(6) % 2 == 0)
+    options = {"timesteps": 4, "calibrate": 2, "count": None}
+    counted = load_samples("braille", events=EventConfig(framing="count", levels=255), **options)
+    assert (counted.values.shape, counted.levels) == ((3, 4, 12), 255)
+    assert 1 < counted.values.max() < 255
+    assert load_samples("braille", **options).levels == 1
+    (folder / "mine.py").write_text("import numpy as np\ndef dataset():\n"
+                                    "    both = np.ones((3, 4, 2), int), [0, 1, 0]\n"
+                                    "    names = 'train_values', 'train_labels', 'test_values', 'test_labels'\n"
+                                    "    return dict(zip(names, both * 2))")
+    assert load_samples(folder / "mine.py", **options).values.shape == (3, 4, 2)

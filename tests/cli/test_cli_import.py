@@ -178,7 +178,7 @@ FLOATS, EVENTS = "{folder}/floats.nir", ["--samples", "{folder}/events.safetenso
      r"samples 'still' must have 32 inputs, as the network has, not 9"),
     ([FLOATS, *EVENTS, "--timesteps", "10"], r"timesteps must be between 1 and the 9 of the samples 'events', not 10"),
     ([FLOATS, *EVENTS, "--choose", "timesteps=3"], r"choice 'timesteps' must be given by --timesteps"),
-    ([FLOATS, "--samples", FLOATS], r"recipe data must be .* or a \.safetensors file, not '.*floats\.nir'"),
+    ([FLOATS, "--samples", FLOATS], r"recipe data must be .* or a \.safetensors or \.py file, not '.*floats\.nir'"),
 ])
 def test_refuses(snnhw, sources, tmp_path, arguments, message):
     done = snnhw("import", *(word.format(folder=sources) for word in arguments), "--out", tmp_path / "run")
