@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from snnhw.cost.architecture import Architecture
+from snnhw.cost.architecture import SPADS, Architecture
 from snnhw.cost.bands import format_energy
 from snnhw.cost.encodings import parse_encoding
 from snnhw.cost.hierarchy import evaluate, ratio_band
@@ -16,6 +16,8 @@ __all__ = ["MODEL_FORMATS", "compare_encodings", "compare_formats", "encoding_ta
 
 #: Formats of weights that the architecture model is evaluated with.
 MODEL_FORMATS = "dense", "rle4", "cp", "bitmask", "ubm", "uop"
+LEVEL_GROUPS = {"DRAM": ("dram",), "buffer": ("global_buffer",), "scratchpads": SPADS, "units": ("units",),
+                "links": ("dram_link", "array_link", "unit_link")}
 
 
 def compare_encodings(graph: Graph) -> dict[str, Any]:
@@ -96,28 +98,30 @@ def format_tables(comparison: dict[str, Any]) -> tuple[TextTable, ...]:
         "yes" if row["pays"] else "no",
     ) for row in comparison["formats"])
     detail = comparison["detail"]
-    levels = [level for level, pj in detail["levels"].items() if pj]
     layers = []
     for layer in detail["layers"]:
-        spent = dict.fromkeys(levels, 0.0)
+        spent: dict[str, float] = {}
         for use in layer["uses"]:
-            if use["level"] in spent:
-                spent[use["level"]] += use["pj"]
-        layers.append((layer["layer"], _mapping(layer["mapping"]), f"{layer['cycles']:,.0f}", layer["bound_by"],
-                       format_energy(layer["energy_pj"]), *(format_energy(spent[level]) for level in levels)))
-    layers.append(("total", "", f"{detail['cycles']:,.0f}", "", format_energy(detail["energy_pj"]),
-                   *(format_energy(detail["levels"][level]) for level in levels)))
+            spent[use["level"]] = spent.get(use["level"], 0.0) + use["pj"]
+        layers.append((layer["layer"], _mapping(layer["mapping"]), f"{layer['cycles']:,.0f}", layer["bound_by"].replace("_", " "),
+                       format_energy(layer["energy_pj"]), *_grouped(spent)))
+    layers.append(("total", "", f"{detail['cycles']:,.0f}", "", format_energy(detail["energy_pj"]), *_grouped(detail["levels"])))
     return (
         TextTable(f"energy per sample on {detail['title']}, {comparison['activity']} activity, modelled",
                   ("weights", "energy", "5 .. 95 %", "metadata", "DRAM", "cycles", "of dense", "pays"), rows,
                   frozenset(range(1, 7))),
         TextTable(f"energy of each layer and level, weights {comparison['best']}",
-                  ("layer", "mapping", "cycles", "bound by", "energy", *(level.replace("_", " ") for level in levels)),
-                  tuple(layers), frozenset({2, *range(4, 5 + len(levels))})),
+                  ("layer", "mapping", "cycles", "bound by", "energy", *LEVEL_GROUPS), tuple(layers),
+                  frozenset({2, *range(4, 5 + len(LEVEL_GROUPS))})),
     )
 
 
+def _grouped(levels: dict[str, float]) -> tuple[str, ...]:
+    """Return the energies of some levels in the columns of the table."""
+    return tuple(format_energy(sum(levels.get(level, 0.0) for level in group)) for group in LEVEL_GROUPS.values())
+
+
 def _mapping(mapping: dict[str, Any]) -> str:
-    parts = [f"{mapping['order']} stay", f"{mapping['m']} x {mapping['c']}"]
-    parts += [f"{mapping[name]} {what}" for name, what in (("x", "positions"), ("t", "timesteps")) if mapping[name] > 1]
-    return ", ".join(parts)
+    parts = [f"{mapping['order']} {mapping['m']}x{mapping['c']}"]
+    parts += [f"{what}{mapping[name]}" for name, what in (("x", "x="), ("t", "t=")) if mapping[name] > 1]
+    return " ".join(parts)
