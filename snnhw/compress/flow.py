@@ -19,8 +19,10 @@ from snnhw.assets import asset
 from snnhw.compress import drive
 from snnhw.compress.checkpoint import Checkpoint, load_checkpoint, parameters, restore, save_checkpoint, take
 from snnhw.compress.config import Recipe, load_recipe
+from snnhw.compress.convert import initialise
 from snnhw.compress.data import Dataset, load_dataset
 from snnhw.compress.spikes import make_encoder
+from snnhw.compress.temporal import shorten
 from snnhw.compress.train import Progress, classify, finetune, reproducible, train_float, train_module
 from snnhw.compress.trainable import TrainableNetwork
 from snnhw.errors import FileError, NetworkError, UsageError
@@ -31,7 +33,8 @@ from snnhw.frontend.record import Layout
 from snnhw.ir import Graph, Input, Readout, save_graph
 from snnhw.network import Network
 
-__all__ = ["Trained", "load_data", "load_model", "lower_model", "model_folder", "read_trained", "train_model"]
+__all__ = ["Trained", "compare_words", "find_checkpoint", "input_node", "layer_rows", "load_data", "load_model", "lower_model",
+           "model_folder", "read_trained", "test_accuracy", "train_model"]
 
 CHECK_BATCH = 250
 CHECK_WORDS = 1 << 24  # of one layer that are compared at once
@@ -72,7 +75,7 @@ def load_data(recipe: Recipe, folder: Path) -> Dataset:
     return data
 
 
-def _entry(recipe: Recipe, data: Dataset) -> Input:
+def input_node(recipe: Recipe, data: Dataset) -> Input:
     """Return the input node of the graph."""
     highest = recipe.encoding.levels if recipe.encoding.kind == "direct" else 1
     return Input("input", (), recipe.input.shape or data.shape, recipe.encoding.encoding, 0, highest)
@@ -84,7 +87,7 @@ def _example(recipe: Recipe, data: Dataset) -> torch.Tensor:
 
 
 def _read(module: nn.Module, recipe: Recipe, data: Dataset) -> Network:
-    entry = _entry(recipe, data)
+    entry = input_node(recipe, data)
     network = read_module(module, _example(recipe, data), timesteps=recipe.timesteps, lowest=entry.lowest, highest=entry.highest)
     if int(np.prod(network.input.shape)) != data.inputs:
         raise NetworkError(f"layer {network.input.name!r} (Input): must have {data.inputs} values as the data has, "
@@ -119,7 +122,7 @@ def read_trained(folder: Path, recipe: Recipe, data: Dataset, checkpoint: Checkp
     """Read the float network that a checkpoint was trained from."""
     module = load_model(folder)
     load_parameters(module, checkpoint.pretrained or checkpoint.trained)
-    return Trained(_read(module, recipe, data), _entry(recipe, data), parameters(module, module.state_dict()))
+    return Trained(_read(module, recipe, data), input_node(recipe, data), parameters(module, module.state_dict()))
 
 
 def _readout(network: Network) -> Readout:
@@ -159,15 +162,19 @@ def _mirror(module: nn.Module, trainable: TrainableNetwork) -> dict[str, torch.T
 
 def _pretrain(module: nn.Module, recipe: Recipe, data: Dataset, progress: Progress | None) -> list[float]:
     """Train the float network in place: by a copy that computes all timesteps at once, else by its own forward."""
-    if not recipe.pretrain.epochs:
+    if not recipe.pretrain.epochs and recipe.convert is None:
         return []
     network = _read(module, recipe, data)
     trainable = TrainableNetwork(network, learn=_learns(module, network, recipe), surrogate=recipe.surrogate)
     mirrored = _mirror(module, trainable)
     if mirrored is None:
+        if recipe.convert is not None:
+            raise UsageError("recipe section convert must be left out for a network with dropout, or with parameters that are "
+                             "not those of its layers")
         layout = _layout(module, recipe, data)
         return train_module(module, layout, _readout(network), recipe, data, progress=progress)
-    losses = train_float(trainable, recipe, data, progress=progress)
+    begun = initialise(trainable, recipe, data, progress=progress)["losses"] if recipe.convert is not None else []
+    losses = begun + (train_float(trainable, recipe, data, progress=progress) if recipe.pretrain.epochs else [])
     with torch.no_grad():
         for name, tensor in mirrored.items():
             module.state_dict()[name].copy_(tensor.reshape(module.state_dict()[name].shape))
@@ -206,7 +213,7 @@ def _restore(module: nn.Module, recipe: Recipe, data: Dataset, checkpoint: Check
     return trainable.eval()
 
 
-def _formats(trainable: TrainableNetwork) -> list[dict[str, Any]]:
+def layer_rows(trainable: TrainableNetwork) -> list[dict[str, Any]]:
     """Return one row for each layer: what was read, and what it became."""
     rows = []
     for name in trainable.neurons:
@@ -254,6 +261,8 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
     started = time.monotonic()
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
+    if recipe.structure is not None:
+        raise UsageError("recipe section structure is for snnhw compress: the code of a model does not follow its widths")
     data = load_data(recipe, folder)
     with reproducible(recipe.seed):
         module = load_model(folder)
@@ -273,11 +282,9 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
         if lengths.timesteps:
             trainable = TrainableNetwork(network, learn={name: own | set(lengths.learn) for name, own in learns.items()},
                                          surrogate=recipe.surrogate)
-            for steps in lengths.timesteps:
-                stage = recipe.finetune.model_copy(update={"epochs": lengths.epochs, "learning_rate": lengths.learning_rate})
-                losses[f"timesteps {steps}"] = train_float(trainable, recipe, data, stage=stage, timesteps=steps,
-                                                           name=f"timesteps {steps}", progress=progress)
-                curve.append({"timesteps": steps, "accuracy": _trained_accuracy(trainable, recipe, data, steps)})
+            shortened = shorten(trainable, recipe, data, progress=progress)
+            recipe, curve = recipe.reached(shortened.timesteps), shortened.curve
+            losses |= shortened.losses
         teacher = TrainableNetwork(trainable.network()).eval() if recipe.distill.weight else None
         losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, calibration=_calibration(recipe, data),
                                       progress=progress)
@@ -288,19 +295,19 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
             "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.length,
             "train_samples": min(recipe.samples or len(data.train_labels), len(data.train_labels)),
             "test_samples": len(data.test_labels),
-            "accuracy": {"float": float_accuracy, "quantized": _trained_accuracy(restored, recipe, data, recipe.length)},
-            "temporal": curve, "losses": losses, "layers": _formats(restored),
+            "accuracy": {"float": float_accuracy, "quantized": test_accuracy(restored, recipe, data, recipe.length)},
+            "temporal": curve, "losses": losses, "layers": layer_rows(restored),
             "training_seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
         }
 
 
-def _trained_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
+def test_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
     """Return the accuracy of a trainable network on the test split."""
     decisions = classify(lambda spikes: trainable(spikes, timesteps).logits, recipe, timesteps, data.test_values)
     return _accuracy(decisions, data.test_labels)
 
 
-def _find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:
+def find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:
     if given is not None:
         return Path(given)
     for path in (out / "checkpoint.safetensors", folder / "checkpoint.safetensors"):
@@ -322,7 +329,7 @@ def _check_recipe(recipe: Recipe, stored: Checkpoint, path: Path) -> None:
                              f"the recipe has {value}; train again")
 
 
-def _compare(trainable: TrainableNetwork, graph: Graph, data: Dataset, progress: Progress | None) -> dict[str, Any]:
+def compare_words(trainable: TrainableNetwork, graph: Graph, data: Dataset, progress: Progress | None) -> dict[str, Any]:
     """Run the test split through the quantized torch network and the integer reference, and count every difference."""
     encode = make_encoder(graph.input.encoding, graph.timesteps, data.inputs)
     sizes = {name: int(np.prod(graph.shapes[name])) for name in trainable.neurons}
@@ -393,7 +400,7 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     folder, out = model_folder(model), Path(out)
     recipe = load_recipe(folder / "recipe.toml")
     data = load_data(recipe, folder)
-    path = _find_checkpoint(folder, out, checkpoint)
+    path = find_checkpoint(folder, out, checkpoint)
     stored = load_checkpoint(path)
     _check_recipe(recipe, stored, path)
     with reproducible(recipe.seed):
@@ -401,10 +408,10 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
         load_parameters(module, stored.pretrained or stored.trained)
         accuracy = _float_accuracy(module, recipe, data)
         trainable = _restore(module, recipe, data, stored)
-        graph = trainable.graph(_entry(recipe, data), recipe.length, name=folder.name,
+        graph = trainable.graph(input_node(recipe, data), recipe.length, name=folder.name,
                                 meta={"model": folder.name, "data": data.name})
-        found = _compare(trainable, graph, data, progress)
-        rows = _formats(trainable)
+        found = compare_words(trainable, graph, data, progress)
+        rows = layer_rows(trainable)
     save_graph(graph, out / "graph.safetensors")
     write_tensors(out / "samples.safetensors", {"values": data.test_values, "labels": data.test_labels})
     return {
