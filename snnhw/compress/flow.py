@@ -34,7 +34,7 @@ from snnhw.ir import Graph, Input, Readout, save_graph
 from snnhw.network import Network
 
 __all__ = ["Trained", "compare_words", "find_checkpoint", "input_node", "layer_rows", "load_data", "load_model", "lower_model",
-           "model_folder", "read_trained", "test_accuracy", "train_model"]
+           "model_folder", "read_trained", "train_model"]
 
 CHECK_BATCH = 250
 CHECK_WORDS = 1 << 24  # of one layer that are compared at once
@@ -295,13 +295,13 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
             "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.length,
             "train_samples": min(recipe.samples or len(data.train_labels), len(data.train_labels)),
             "test_samples": len(data.test_labels),
-            "accuracy": {"float": float_accuracy, "quantized": test_accuracy(restored, recipe, data, recipe.length)},
+            "accuracy": {"float": float_accuracy, "quantized": _trained_accuracy(restored, recipe, data, recipe.length)},
             "temporal": curve, "losses": losses, "layers": layer_rows(restored),
             "training_seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
         }
 
 
-def test_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
+def _trained_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
     """Return the accuracy of a trainable network on the test split."""
     decisions = classify(lambda spikes: trainable(spikes, timesteps).logits, recipe, timesteps, data.test_values)
     return _accuracy(decisions, data.test_labels)
