@@ -155,7 +155,8 @@ def _transposed(node: Node, demand: np.ndarray, shape: tuple[int, ...]) -> np.nd
     outputs = demand.shape[1:]
     for position, where in window.slices(outputs):
         if isinstance(node, network.Conv | ir.Conv):
-            mask = (node.weight[..., *position] != 0).reshape(node.groups, -1, node.weight.shape[1])
+            under: Any = (slice(None), slice(None), *position)
+            mask = (node.weight[under] != 0).reshape(node.groups, -1, node.weight.shape[1])
             share = mask.transpose(0, 2, 1) @ demand.reshape(node.groups, mask.shape[1], -1)
             padded[(slice(None), *where)] += share.reshape(shape[0], *outputs)
         else:
