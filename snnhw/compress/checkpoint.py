@@ -7,6 +7,7 @@ says how the network was quantized.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,8 @@ def _decided(network: TrainableNetwork, config: QuantConfig) -> QuantConfig:
         own["frac"] = form.frac
         if form.decay.kind != "one":
             own["decay"] = form.decay.kind
+        if form.synapse is not None and form.synapse.kind != "one":
+            own["synapse"] = form.synapse.kind
     return QuantConfig(**{**config.model_dump(), "layers": layers})
 
 
@@ -108,14 +111,20 @@ def restore(network: TrainableNetwork, checkpoint: Checkpoint, config: QuantConf
                                        f"and is not")
                 continue
             values = checkpoint.trained[name]
-            if values.size != tensor.numel() and tensor.ndim and not name.endswith((".threshold", ".beta", ".alpha")):
-                raise NetworkError(f"layer {name.rpartition('.')[0]!r}: {name.rpartition('.')[2]} must have shape "
-                                   f"{tuple(tensor.shape)}, not {values.shape} as in the checkpoint")
+            layer, _, what = name.rpartition(".")
+            shape = tuple(tensor.shape)
+            if what in ("threshold", "beta", "alpha"):  # one for all neurons, or one for each
+                neurons = math.prod(network.source.shapes[layer])
+                shape = () if values.size == 1 else (neurons,)
+            if values.size != math.prod(shape) or (what == "weight" and values.shape != shape):
+                raise NetworkError(f"layer {layer!r}: {what} must have shape {shape}, not {values.shape} as in the checkpoint")
             if not np.isfinite(values).all():
-                raise NetworkError(f"layer {name.rpartition('.')[0]!r}: {name.rpartition('.')[2]} must be finite, not "
+                raise NetworkError(f"layer {layer!r}: {what} must be finite, not "
                                    f"{values[~np.isfinite(values)].flat[0]} as in the checkpoint")
-            shape = tensor.shape if values.size == tensor.numel() else values.shape
             tensor.data = torch.from_numpy(np.array(values, np.float32)).reshape(shape)
+        for name, mask in checkpoint.masks.items():
+            if name in network.weighted and mask.shape != (shape := tuple(network.map(name).mask.shape)):
+                raise NetworkError(f"layer {name!r}: mask must have shape {shape}, not {mask.shape} as in the checkpoint")
         apply_masks(network, checkpoint.masks)
     network.quantize(checkpoint.quantize or config, calibration, scales=checkpoint.scales, clips=checkpoint.clips)
 

@@ -46,8 +46,10 @@ class LayerQuant(_Checked):
     decay : str
         ``"shift"``: beta becomes the nearest ``1 - 2**-k``. ``"mul"``: ``B / 2**decay_bits``. ``"auto"``: shift when
         that is exact.
+    synapse : str
+        The same for alpha of neurons that have it; ``"same"``: as `decay`.
     decay_bits : int
-        Bits of the factor of ``"mul"``.
+        Bits of the factors of ``"mul"``.
     overflow : str
         ``"saturate"``, or ``"exact"`` when the plan can prove that the membrane fits.
     """
@@ -58,6 +60,7 @@ class LayerQuant(_Checked):
     state_bits: Annotated[int, Field(ge=4, le=32)] = 12
     frac: Annotated[int, Field(ge=0, le=16)] | Literal["auto"] = "auto"
     decay: Literal["shift", "mul", "auto"] = "auto"
+    synapse: Literal["shift", "mul", "auto", "same"] = "same"
     decay_bits: Annotated[int, Field(ge=1, le=16)] = 8
     overflow: Literal["saturate", "exact"] = "saturate"
 

@@ -1,6 +1,7 @@
 """Number formats of a layer, chosen by a configuration."""
 
 import math
+from collections.abc import Callable, Container
 
 import numpy as np
 
@@ -12,12 +13,24 @@ from snnhw.fixed import signed_bits
 from snnhw.ir import Decay
 from snnhw.network import Behaviour
 
-__all__ = ["choose_decay", "choose_format", "choose_scale"]
+__all__ = ["check_scale", "choose_decay", "choose_format", "choose_scale"]
 
 STEPS_PER_THRESHOLD = 64   # below this, where the membrane stops decaying depends on the rounding
 READ_OUT = 16              # how many times the steps of a threshold a state that is read out is wide
+LARGEST_FRAC = 16          # of a configuration
 SHIFTS = range(1, 16)
 LARGEST_SNAP = 0.05        # a beta is moved by at most this to make it a shift
+
+
+def check_scale(given: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Return a scale that is known, in its shape; raise NetworkError if it is none."""
+    scale = np.asarray(given, np.float32)
+    scale = scale.reshape(shape) if scale.size == math.prod(shape) else scale
+    if scale.shape != shape:
+        raise NetworkError(f"{what} must have shape {shape}, not {scale.shape}")
+    if not np.isfinite(scale).all() or (scale <= 0).any():
+        raise NetworkError(f"{what} must be finite and above 0, not {float(scale.min()):g}")
+    return scale
 
 
 def choose_scale(weights: list[np.ndarray], highest: list[int], quant: LayerQuant, *, channels: bool, given: np.ndarray | None,
@@ -41,13 +54,7 @@ def choose_scale(weights: list[np.ndarray], highest: list[int], quant: LayerQuan
     """
     shape = (len(weights[0]),) if channels else ()
     if given is not None:
-        scale = np.asarray(given, np.float32)
-        scale = scale.reshape(shape) if scale.size == math.prod(shape) else scale
-        if scale.shape != shape:
-            raise NetworkError(f"{where}: scale must have shape {shape}, not {scale.shape}")
-        if not np.isfinite(scale).all() or (scale <= 0).any():
-            raise NetworkError(f"{where}: scale must be finite and above 0, not {float(scale.min()):g}")
-        return scale
+        return check_scale(given, shape, f"{where}: scale")
 
     def best(arrays: list[np.ndarray]) -> float:
         return sigma_scale(arrays, highest) if quant.scale == "clip" else best_scale(arrays, highest, po2=quant.scale == "po2")
@@ -87,16 +94,23 @@ def _frac(behaviour: Behaviour, quant: LayerQuant, scale: np.ndarray, observed: 
     if behaviour.output == "state":
         assert observed is not None
         reach = max(map(abs, observed)) or float(scale.min())
-        frac = max(0, math.ceil(math.log2(READ_OUT * STEPS_PER_THRESHOLD * float(scale.max()) / reach)))
+        frac = min(LARGEST_FRAC, max(0, math.ceil(math.log2(READ_OUT * STEPS_PER_THRESHOLD * float(scale.max()) / reach))))
         while frac and 2 * reach / (float(scale.min()) * 2.0 ** -frac) >= 1 << (quant.state_bits - 1):
             frac -= 1
         return frac
-    steps = float((np.abs(behaviour.threshold) / scale).min())
-    return max(0, math.ceil(math.log2(STEPS_PER_THRESHOLD / steps))) if steps > 0 else 0
+    steps = np.abs(_by_channel(behaviour.threshold, scale, np.min)) / scale
+    steps = steps[steps > 0]
+    return min(LARGEST_FRAC, max(0, math.ceil(math.log2(STEPS_PER_THRESHOLD / float(steps.min()))))) if steps.size else 0
+
+
+def _by_channel(values: np.ndarray | float, scale: np.ndarray, choose: Callable[..., np.ndarray]) -> np.ndarray:
+    """Return one value for all neurons, or one for each scale: that which is chosen among the neurons of a channel."""
+    array = np.asarray(values)
+    return array if not array.ndim or not scale.ndim else choose(array.reshape(scale.size, -1), axis=1)
 
 
 def choose_format(behaviour: Behaviour, quant: LayerQuant, scale: np.ndarray, observed: tuple[float, float] | None, where: str,
-                  learns: bool = False) -> Format:
+                  learns: Container[str] = ()) -> Format:
     """Return the integers of a layer of neurons.
 
     Parameters
@@ -111,18 +125,17 @@ def choose_format(behaviour: Behaviour, quant: LayerQuant, scale: np.ndarray, ob
         Range of a state that is read out.
     where : str
         Begins the sentence of an error.
-    learns : bool
-        Whether beta learns, so that it needs a multiplier.
+    learns : container of str
+        ``"beta"`` and ``"alpha"`` if they learn, so that they need a multiplier.
     """
-    decay = choose_decay(np.asarray(behaviour.beta), behaviour, quant, where, learns=learns)
+    decay = choose_decay(np.asarray(behaviour.beta), behaviour, quant, where, learns="beta" in learns)
+    own = quant if quant.synapse == "same" else quant.model_copy(update={"decay": quant.synapse})
     synapse = None if behaviour.alpha is None else choose_decay(
-        np.asarray(behaviour.alpha), behaviour, quant, where, what="alpha")
+        np.asarray(behaviour.alpha), behaviour, own, where, learns="alpha" in learns, what="alpha")
     frac = _frac(behaviour, quant, scale, observed)
     unit = scale * 2.0 ** -frac
     if behaviour.output != "state":
-        each = np.asarray(behaviour.threshold) if np.ndim(scale) == 0 or np.ndim(behaviour.threshold) == 0 else \
-            np.asarray(behaviour.threshold).reshape(len(scale), -1).max(axis=1)
-        highest = int(np.floor(each / unit).max()) + 1
+        highest = int(np.floor(_by_channel(behaviour.threshold, scale, np.max) / unit).max()) + 1
         if highest >= 1 << (quant.state_bits - 1):
             raise NetworkError(f"{where}: its threshold is {highest} units of the state and needs {highest.bit_length() + 1} "
                                f"bits, the state has {quant.state_bits}; use more state_bits or a smaller frac than {frac}")

@@ -4,7 +4,7 @@ In integers, states and currents are tensors of floats that hold whole numbers o
 stay below 2**22 in single and 2**51 in double precision. Gradients take every rounding for the identity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -86,6 +86,23 @@ class Population(nn.Module):
                 tensor = torch.tensor(np.asarray(values, np.float32))
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=name in learn))
         self.tied = behaviour.reset == "subtract" and np.array_equal(behaviour.reset_amount, behaviour.threshold)
+
+    @property
+    def learns(self) -> frozenset[str]:
+        """Which constants learn: any of ``"threshold"``, ``"beta"``, ``"alpha"``."""
+        return frozenset(name for name in ("threshold", "beta", "alpha")
+                         if getattr(self, name, None) is not None and getattr(self, name).requires_grad)
+
+    def present(self) -> Behaviour:
+        """Return the behaviour with the present parameters."""
+        values = {name: getattr(self, name).detach().double().numpy()
+                  for name in ("threshold", "beta", "alpha") if getattr(self, name, None) is not None}
+        for name in ("beta", "alpha"):
+            if name in values:
+                values[name] = values[name].clip(0, 1)
+        if self.tied:
+            values["reset_amount"] = values["threshold"]
+        return replace(self.behaviour, **values)
 
     @property
     def amount(self) -> torch.Tensor:
@@ -225,7 +242,7 @@ class Population(nn.Module):
             threshold, origin = constants.threshold, constants.origin
             if grade:
                 threshold = threshold + grade * constants.amount.detach()
-                origin = origin + grade * constants.amount.detach() * constants.slope
+                origin = origin + grade * constants.amount * constants.slope
             spikes = self._above(updated.detach(), threshold)
             if torch.is_grad_enabled():
                 spikes = fire(updated * constants.slope - origin, spikes, self.surrogate)

@@ -74,7 +74,7 @@ def _scaled(logits: torch.Tensor, recipe: Recipe, timesteps: int) -> torch.Tenso
 
 def _optimizer(module: nn.Module, stage: StageConfig) -> torch.optim.Optimizer:
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    weights = [parameter for parameter in learning if parameter.ndim >= 2 and parameter.shape[-1] > 1]
+    weights = [parameter for parameter in learning if parameter.ndim >= 2]
     others = [parameter for parameter in learning if not any(parameter is weight for weight in weights)]
     groups = [{"params": weights, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if stage.optimizer == "sgd":

@@ -16,7 +16,7 @@ from torch import nn
 
 from snnhw import ir
 from snnhw.compress.config import LayerQuant, QuantConfig
-from snnhw.compress.formats import choose_format, choose_scale
+from snnhw.compress.formats import check_scale, choose_format, choose_scale
 from snnhw.compress.populations import Constants, Population, State
 from snnhw.compress.weights import GroupScale, WeightedMap
 from snnhw.errors import NetworkError, UsageError, raise_problems
@@ -79,6 +79,11 @@ class TrainableNetwork(nn.Module):
 
     def __init__(self, network: Network, *, learn: Mapping[str, frozenset[str]] | None = None, surrogate: str = "atan") -> None:
         super().__init__()
+        for name, constants in (learn or {}).items():
+            if name not in (known := [node.name for node in network.neurons]):
+                raise UsageError(f"learn names {name!r}, the neurons of the network are {', '.join(map(repr, known))}")
+            if unknown := set(constants) - {"threshold", "beta", "alpha"}:
+                raise UsageError(f"learn of layer {name!r} must be any of 'threshold', 'beta', 'alpha', not {min(unknown)!r}")
         self.source = network
         nodes, self._added = identities(network)
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
@@ -205,16 +210,16 @@ class TrainableNetwork(nn.Module):
                 outputs = len(self.map(names[0]).weight) if channels else size
                 self._drives[name] = _Drive(index, ratio, size // outputs)
             given = None if scales is None else scales.get(names[0])
+            where = f"layer {names[0]!r} ({group.members[0].node.title})"
             try:
-                made.append(GroupScale(choose_scale(
+                scale = choose_scale(
                     [self.map(name).real().detach().numpy() * self._factors[name] for name in names],
-                    [_highest(quant.bits) for quant in quants], quants[0], channels=channels, given=given,
-                    where=f"layer {names[0]!r} ({group.members[0].node.title})"), quants[0].scale))
+                    [_highest(quant.bits) for quant in quants], quants[0], channels=channels, given=given, where=where)
+                made.append(GroupScale(scale, quants[0].scale))
+                if clips is not None and names[0] in clips:
+                    made[-1].set_divisor(check_scale(clips[names[0]], scale.shape, f"{where}: clip"))
             except NetworkError as error:
                 problems += error.problems
-                continue
-            if clips is not None and names[0] in clips:
-                made[-1].set_divisor(clips[names[0]])
         raise_problems(problems)
         self.scales = nn.ModuleList(made)
         reach = self._reach()
@@ -394,10 +399,24 @@ class TrainableNetwork(nn.Module):
         assert isinstance(readout, ir.Readout)
         seen = outputs[readout.inputs[0]].flatten(2)
         if readout.kind == "membrane":
-            found.logits = {"last": seen[-1], "max": seen.amax(dim=0), "sum": seen.sum(dim=0)}[readout.over]
+            found.logits = self._states_read(readout, found)
         else:
             found.logits = seen.sum(dim=0)
         return found
+
+    def _states_read(self, readout: ir.Readout, found: Pass) -> torch.Tensor:
+        """Return what a readout makes of states; of integers in double precision, so that the largest is the largest."""
+        node = self.nodes[readout.inputs[0]]
+        while isinstance(node, ir.Flatten):
+            node = self.nodes[node.inputs[0]]
+        states, unit = found.spikes[node.name], self.unit(node.name)
+        if self.quantized:
+            states, unit = states.double(), unit.double()
+            # Whole numbers again, so that equal sums are equal.
+            words = states / unit
+            states = words + (words.round() - words).detach()
+        seen = {"last": states[-1], "max": states.amax(dim=0), "sum": states.sum(dim=0)}[readout.over]
+        return seen * unit
 
     @staticmethod
     def _all(values: torch.Tensor, steps: int) -> torch.Tensor:

@@ -48,10 +48,12 @@ class GroupScale(nn.Module):
     """
 
     start: torch.Tensor
+    start_divisor: torch.Tensor
 
     def __init__(self, scale: np.ndarray, kind: str) -> None:
         super().__init__()
         self.register_buffer("start", torch.tensor(np.asarray(scale, np.float32)))
+        self.register_buffer("start_divisor", self.start.clone())
         # Steps of an optimizer are steps of the logarithm: a scale stays above 0, and learns equally fast whatever its size.
         self.worth = nn.Parameter(torch.zeros_like(self.start)) if kind != "po2" else None
         self.clip = nn.Parameter(torch.zeros_like(self.start)) if kind == "clip" else None
@@ -62,13 +64,12 @@ class GroupScale(nn.Module):
 
     def divisor(self) -> torch.Tensor:
         """Return what a weight is divided by before it is rounded, () or (channels,)."""
-        return self.value() if self.clip is None else self.start * self.clip.exp()
+        return self.value() if self.clip is None else self.start_divisor * self.clip.exp()
 
     def set_divisor(self, divisor: np.ndarray) -> None:
-        """Set what a weight is divided by, where that is learned apart."""
+        """Set what a weight is divided by, where that is learned apart, of the shape of the scale."""
         if self.clip is not None:
-            with torch.no_grad():
-                self.clip.copy_((torch.tensor(np.asarray(divisor, np.float32)).reshape(self.start.shape) / self.start).log())
+            self.start_divisor.copy_(torch.tensor(np.asarray(divisor, np.float32)))
 
 
 class WeightedMap(nn.Module):

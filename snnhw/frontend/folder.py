@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix in (".pt", ".pth"):
         return read_torch_file(path)
     tensors, _ = read_tensors(path, "checkpoint")
-    return {name: array for name, array in tensors.items() if name.partition("/")[0] not in ("float", "scale", "mask")}
+    return {name: array for name, array in tensors.items() if name.partition("/")[0] not in ("float", "scale", "clip", "mask")}
 
 
 def _hint(path: Path) -> str:

@@ -57,6 +57,9 @@ class Network:
             problems.append(f"network {self.name!r}: must end in a readout")
         raise_problems(problems)
 
+    def __deepcopy__(self, memo: object) -> "Network":
+        return self  # nothing in it changes
+
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """Shape of each node's output, by name."""
