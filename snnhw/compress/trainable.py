@@ -584,7 +584,7 @@ class TrainableNetwork(nn.Module):
             biases = self._biases()
             for node in self.nodes.values():
                 if isinstance(node, ir.Input):
-                    nodes.append(replace(entry, name=node.name))
+                    nodes.append(replace(entry, name=node.name, shape=node.shape))
                 elif isinstance(node, Weighted):
                     weight = self.integer_weight(node.name).numpy().astype(np.int64)
                     nodes.append(_integer_node(node, weight, self._bits[node.name]))
