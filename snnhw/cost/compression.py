@@ -55,8 +55,10 @@ def _encoding_table(layer: dict[str, Any]) -> TextTable:
         f"{item['sparseloop_bits']:,.0f}", f"{item['bits_per_weight']:.3f}", f"{item['ratio']:.3f}",
         _density(item["break_even"]), _density(item["found_break_even"]), "yes" if item["saves"] else "no",
     ) for item in layer["encodings"])
+    # Names come from files; the terminal shows titles as they are.
+    name = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in layer["layer"])
     return TextTable(
-        f"{layer['layer']}: {shape} weights of {layer['weight_bits']} bits, density {layer['density']:.3f}; {verdict}",
+        f"{name}: {shape} weights of {layer['weight_bits']} bits, density {layer['density']:.3f}; {verdict}",
         ("encoding", "bits", "payload", "metadata", "as Sparseloop", "bits/weight", "of dense", "pays below", "on these weights",
          "pays"), rows, frozenset(range(1, 9)))
 

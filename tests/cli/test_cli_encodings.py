@@ -59,6 +59,19 @@ def test_models_energy_with_each_format(snnhw, run_folder):
     assert f"energy of each layer and level, weights {model['best']}" in shown
 
 
+def test_names_do_not_reach_the_terminal_as_commands(snnhw, run_folder):
+    from dataclasses import replace
+    graph = load_graph(run_folder / "graph.safetensors")
+    renamed = {"fc1": "\x1b[31m"}
+    nodes = tuple(replace(node, name=renamed.get(node.name, node.name),
+                          inputs=tuple(renamed.get(name, name) for name in node.inputs)) for node in graph.nodes)
+    save_graph(replace(graph, nodes=nodes), run_folder / "graph.safetensors")
+    done = snnhw("encodings", run_folder, "--model", "eyeriss45")
+    assert done.code == 0
+    assert "\x1b" not in done.out
+    assert "\N{REPLACEMENT CHARACTER}[31m: 7x9 weights" in done.out
+
+
 def test_writes_the_layers(snnhw, tmp_path):
     write_example(tmp_path / "run", example_graph("conv"), 3)
     done = snnhw("encodings", tmp_path / "run", "--layers", tmp_path / "layers.csv")

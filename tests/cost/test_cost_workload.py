@@ -118,7 +118,7 @@ def test_scales_are_layers():
     assert (shared.weights, shared.p, shared.dense_operations) == (1, 3, 9)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(graph=any_graphs(), seed=st.integers(0, 1000))
 def test_any_graph_is_recorded(graph, seed):
     for layer in record_densities(graph, spikes_of(graph, 2, seed=seed)):
