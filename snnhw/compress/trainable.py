@@ -494,7 +494,8 @@ class TrainableNetwork(nn.Module):
             window = node.window
             convolve = F.conv1d if window.rank == 1 else F.conv2d
             values, padding = _pad(values, window)
-            values = convolve(values, weights[node.name].to(values.dtype), None, window.stride, padding, window.dilation, node.groups)
+            weight = weights[node.name].to(values.dtype)
+            values = convolve(values, weight, None, window.stride, padding, window.dilation, node.groups)
         elif isinstance(node, Scale):
             values = values * weights[node.name].to(values.dtype)
         elif isinstance(node, Pool):
@@ -593,8 +594,8 @@ class TrainableNetwork(nn.Module):
                 elif isinstance(node, Neuron):
                     bound, limit = self._bound(node.name, reach, biases[node.name]), self._limit(node.name)
                     if bound >= limit:
-                        problems.append(f"layer {node.name!r} (Neuron): what a timestep adds must stay below {limit} units of the "
-                                        f"state, and can reach {bound}; use a smaller frac")
+                        problems.append(f"layer {node.name!r} (Neuron): what a timestep adds must stay below {limit} units of "
+                                        f"the state, and can reach {bound}; use a smaller frac")
                         continue
                     try:
                         nodes.append(ir.Neuron(node.name, node.inputs, self._spec(node.name, biases)))

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from snnhw import ir, reference
-from snnhw.compress import QuantConfig, TrainableNetwork
 from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool, Scale
 from snnhw.verify.random_graphs import random_graph
 
