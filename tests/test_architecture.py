@@ -15,6 +15,7 @@ FLOORS = {
     "snnhw": 0, "snnhw.errors": 0, "snnhw.files": 0, "snnhw.tools": 0, "snnhw.assets": 0,
     "snnhw.fixed": 0, "snnhw.ir": 0, "snnhw.network": 0, "snnhw.board": 0,
     "snnhw.frontend": 1, "snnhw.reference": 1, "snnhw.ptq": 1, "snnhw.compress": 1,
+    "snnhw.stdp": 1,
     "snnhw.plan": 2,
     "snnhw.cost": 3, "rtl_gen": 3,
     "snnhw.verify": 4, "snnhw.build": 4,
@@ -27,6 +28,7 @@ NEIGHBOURS = {
     "snnhw.network": {"snnhw.errors", "snnhw.ir"},
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},
     "snnhw.ptq": {"snnhw.reference", "snnhw.frontend", "snnhw.compress"},  # it measures what it made from files, on data by name
+    "snnhw.stdp": {"snnhw.reference", "snnhw.compress"},  # it measures its graphs, on data by name
     # It lowers what the front end reads, groups scales as quantization after training does, and measures.
     "snnhw.compress": {"snnhw.frontend", "snnhw.reference", "snnhw.ptq"},
 }

@@ -22,6 +22,7 @@ from snnhw.cli import (
     inspect,
     lower,
     report,
+    stdp,
     sweep,
     train,
     verify,
@@ -39,7 +40,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
 )
 # In the order of a session; the help shows them so.
-for module in (doctor, data, train, lower, import_, explain, inspect, encodings, estimate, generate, verify, build, energy,
+for module in (doctor, data, train, lower, stdp, import_, explain, inspect, encodings, estimate, generate, verify, build, energy,
                report, sweep):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
