@@ -43,6 +43,8 @@ class Checkpoint:
         By name of a node; empty when the network was never quantized.
     quantize : QuantConfig or None
         Number formats it was trained for, everything automatic decided.
+    timesteps : int or None
+        Length of a sample that temporal pruning ended with.
     """
 
     trained: Arrays
@@ -51,6 +53,7 @@ class Checkpoint:
     clips: Arrays = field(default_factory=dict)
     masks: Arrays = field(default_factory=dict)
     quantize: QuantConfig | None = None
+    timesteps: int | None = None
 
 
 def parameters(module: nn.Module, names: Mapping[str, object]) -> dict[str, np.ndarray]:
@@ -73,14 +76,14 @@ def _decided(network: TrainableNetwork, config: QuantConfig) -> QuantConfig:
     return QuantConfig(**{**config.model_dump(), "layers": layers})
 
 
-def take(network: TrainableNetwork, config: QuantConfig, pretrained: Arrays) -> Checkpoint:
+def take(network: TrainableNetwork, config: QuantConfig, pretrained: Arrays, timesteps: int | None = None) -> Checkpoint:
     """Return the checkpoint of a quantized network."""
     trained: dict[str, np.ndarray] = {}
     for where, tensor in network.slots().items():
         trained[where] = tensor.detach().numpy().copy()
     masks = {name: network.map(name).mask.numpy().copy() for name in network.weighted if network.map(name).pruned}
     scales, clips = network.scale_values()
-    return Checkpoint(trained, pretrained, scales, clips, masks, _decided(network, config))
+    return Checkpoint(trained, pretrained, scales, clips, masks, _decided(network, config), timesteps)
 
 
 def restore(network: TrainableNetwork, checkpoint: Checkpoint, config: QuantConfig,
@@ -136,7 +139,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
                            ("mask", checkpoint.masks)):
         tensors |= {f"{prefix}/{name}": array.astype(np.uint8) if prefix == "mask" else array for name, array in arrays.items()}
     text = json.dumps({"format": FORMAT, "version": VERSION,
-                       "quantize": None if checkpoint.quantize is None else checkpoint.quantize.model_dump()}, sort_keys=True)
+                       "quantize": None if checkpoint.quantize is None else checkpoint.quantize.model_dump(),
+                       **({} if checkpoint.timesteps is None else {"timesteps": checkpoint.timesteps})}, sort_keys=True)
     write_tensors(path, tensors, {"snnhw": text})
 
 
@@ -149,13 +153,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if path.suffix in (".pt", ".pth"):
         return Checkpoint(read_torch_file(path))
     tensors, metadata = read_tensors(path, "checkpoint")
-    quantize = None
+    quantize = timesteps = None
     if "snnhw" in metadata:
         try:
             header = json.loads(metadata["snnhw"])
             if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
                 raise ValueError
             quantize = None if header.get("quantize") is None else QuantConfig(**header["quantize"])
+            timesteps = header.get("timesteps")
+            if timesteps is not None and (type(timesteps) is not int or timesteps < 1):
+                raise ValueError
         except (ValueError, TypeError, RecursionError):
             raise FileError(f"checkpoint {str(path)!r} must be version {VERSION} of {FORMAT}, and is not") from None
     parts: dict[str, dict[str, np.ndarray]] = {"": {}, "float": {}, "scale": {}, "clip": {}, "mask": {}}
@@ -163,4 +170,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         prefix, slash, rest = name.partition("/")
         parts[prefix if slash and prefix in parts else ""][rest if slash and prefix in parts else name] = array
     masks = {name: mask != 0 for name, mask in parts["mask"].items()}
-    return Checkpoint(parts[""], parts["float"], parts["scale"], parts["clip"], masks, quantize)
+    return Checkpoint(parts[""], parts["float"], parts["scale"], parts["clip"], masks, quantize, timesteps)

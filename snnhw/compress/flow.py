@@ -288,7 +288,8 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
         teacher = TrainableNetwork(trainable.network()).eval() if recipe.distill.weight else None
         losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, calibration=_calibration(recipe, data),
                                       progress=progress)
-        save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, floats))
+        save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, floats,
+                                                              recipe.length if lengths.loss is not None else None))
         # Measured on what was written, so that lowering it later gives the same.
         restored = _restore(load_model(folder), recipe, data, load_checkpoint(out / "checkpoint.safetensors"))
         return {
@@ -403,6 +404,8 @@ def lower_model(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     path = find_checkpoint(folder, out, checkpoint)
     stored = load_checkpoint(path)
     _check_recipe(recipe, stored, path)
+    if stored.timesteps is not None:
+        recipe = recipe.reached(stored.timesteps)
     with reproducible(recipe.seed):
         module = load_model(folder)
         load_parameters(module, stored.pretrained or stored.trained)
