@@ -11,6 +11,7 @@ import typer
 
 from snnhw.cli import (
     build,
+    compress,
     data,
     doctor,
     encodings,
@@ -40,8 +41,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
 )
 # In the order of a session; the help shows them so.
-for module in (doctor, data, train, lower, stdp, import_, explain, inspect, encodings, estimate, generate, verify, build, energy,
-               report, sweep):
+for module in (doctor, data, train, lower, compress, stdp, import_, explain, inspect, encodings, estimate, generate, verify,
+               build, energy, report, sweep):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 
