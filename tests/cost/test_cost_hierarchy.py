@@ -68,6 +68,21 @@ def test_sums_stay_and_weights_are_brought_again():
     assert bits(whole, "global_buffer", "inputs", "read") == 768 * 4 * 4
 
 
+@pytest.mark.parametrize(("store", "right", "wrong", "layer"), [
+    ({}, LayerMapping("sums", 16, 8, 18), LayerMapping("sums", 16, 8, 19), CONV),  # sums: 12 rows of 24 words
+    ({"weight_spad": {"depth": 1}}, LayerMapping("weights", 5, 1), LayerMapping("weights", 6, 1), CONV),  # 12 words of 16 bits
+    ({"input_spad": {"depth": 1}}, LayerMapping("weights", 1, 5), LayerMapping("weights", 1, 6), replace(CONV, input_bits=2)),
+    ({"global_buffer": {"depth": 64}}, LayerMapping("weights", 4, 4), LayerMapping("weights", 5, 4), CONV),  # 4096 bits of sums
+    ({"global_buffer": {"depth": 64}}, LayerMapping("weights", 5, 8), LayerMapping("weights", 5, 7), CONV),  # spilled or not
+])
+def test_what_fits_is_what_the_memories_hold(store, right, wrong, layer):
+    stores = {name: PLAIN.stores[name].model_dump() | change for name, change in store.items()}
+    architecture = PLAIN.changed(stores=stores)
+    assert one(layer, architecture, right).energy_pj > 0
+    with pytest.raises(NetworkError, match=r"^layer 'conv' \(conv, 8 → 16\): its mapping must fit "):
+        one(layer, architecture, wrong)
+
+
 def test_timesteps_share_weights():
     batched = PLAIN.changed(mapping={"time_batch": 4})
     once, each = (one(CONV, batched, LayerMapping("weights", m=4, c=2, t=t)) for t in (4, 1))
