@@ -1,7 +1,6 @@
 """Search: many candidates of a network and its hardware, the bad ones dropped early, the best ones built."""
 
 from snnhw.sweep.flow import Status, run_sweep
-from snnhw.sweep.rank import pareto_front
 from snnhw.sweep.study import METRICS, Study, load_study
 
-__all__ = ["METRICS", "Status", "Study", "load_study", "pareto_front", "run_sweep"]
+__all__ = ["METRICS", "Status", "Study", "load_study", "run_sweep"]

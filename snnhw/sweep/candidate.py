@@ -26,7 +26,7 @@ def _inline(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _quoted(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_name(name)} = {_inline(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -35,7 +35,11 @@ def _inline(value: Any) -> str:
 
 
 def _name(name: str) -> str:
-    return name if _BARE.fullmatch(name) else json.dumps(name)
+    return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def format_recipe(recipe: Mapping[str, Any]) -> str:
@@ -109,7 +113,7 @@ def check_recipe(recipe: Table, folder: Path) -> None:
     """Refuse a recipe that training would refuse, without training: through a file in `folder`, which it is named by."""
     from snnhw.compress.config import load_recipe
     path = folder / "recipe.toml"
-    path.write_text(format_recipe(recipe))
+    path.write_text(format_recipe(recipe), encoding="utf-8")
     load_recipe(path)
 
 
@@ -141,7 +145,7 @@ def pretrain_key(recipe: Table, after_pretrain: Sequence[str], epochs: str, mode
 def write_folder(model: Path, folder: Path, recipe: Table) -> Path:
     """Write a model folder: the code of another one, and a recipe."""
     copy_model(model, folder, skip=("recipe.toml",))
-    (folder / "recipe.toml").write_text(format_recipe(recipe))
+    (folder / "recipe.toml").write_text(format_recipe(recipe), encoding="utf-8")
     return folder
 
 
@@ -172,4 +176,4 @@ def train(model: Path, folder: Path, recipe: Table, floats: Path) -> tuple[Table
 
 def read_recipe(folder: Path) -> Table:
     """Return the recipe of a model folder as it is written."""
-    return tomllib.loads((folder / "recipe.toml").read_text())
+    return tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))

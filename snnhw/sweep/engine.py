@@ -281,10 +281,10 @@ class SlurmEngine:
         for handle, job in over:
             try:
                 result.append(Done(job, handle.result()))
+            except FailedJobError as error:  # the job raised something
+                result.append(Done(job, error=error))
             except UncompletedJobError:
                 result.append(Done(job, died=True))
-            except FailedJobError as error:
-                result.append(Done(job, error=error))
         return result
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snnhw.assets import asset
 from snnhw.board import load_board
@@ -21,17 +22,20 @@ from snnhw.files import read_json, write_json
 from snnhw.sweep.candidate import check_recipe, make_recipe, plan_options, read_recipe
 from snnhw.sweep.engine import Done, Engine, make_engine
 from snnhw.sweep.rank import order
-from snnhw.sweep.sampler import Proposer
 from snnhw.sweep.space import Range, choice_label, settings
 from snnhw.sweep.stages import PRETRAIN, Setting, check_plan_options
 from snnhw.sweep.store import CODE, Store, model_hash
 from snnhw.sweep.study import METRICS, STAGES, Study, load_study
+
+if TYPE_CHECKING:
+    from snnhw.sweep.sampler import Proposer
 
 __all__ = ["Status", "run_sweep"]
 
 SCHEMA = 1
 ATTEMPTS = 2
 WAIT_SECONDS = 0.5
+FAILED_VIOLATION = 1e6
 DROPPED_VIOLATION = 1e-6  # dropped before training: worse than all that were trained, better than what breaks a constraint
 
 Json = dict[str, Any]
@@ -110,6 +114,7 @@ def run_sweep(path: Path, out: Path, *, engine: str | Engine = "local", jobs: in
         store.prepare(identity, model, tuple(free))
         running = make_engine(engine, jobs=jobs, folder=store.folder) if isinstance(engine, str) else engine
         try:
+            from snnhw.sweep.sampler import Proposer  # Optuna is optional, and other commands use this room
             sweep = _Sweep(study, store, Proposer(study, store.journal), running, progress or (lambda status: None))
             sweep.search()
             sweep.finish()
@@ -171,7 +176,7 @@ def _after(error: UsageError) -> str:
 class _Sweep:
     """One run of the coordinator."""
 
-    def __init__(self, study: Study, store: Store, proposer: Proposer, engine: Engine, progress: Progress):
+    def __init__(self, study: Study, store: Store, proposer: "Proposer", engine: Engine, progress: Progress):
         self.study, self.store, self.proposer, self.engine, self._tell_progress = study, store, proposer, engine, progress
         self.identity = read_json(store.folder / "study.json", "study of the sweep")
         self.stages = study.stages.names
@@ -186,7 +191,7 @@ class _Sweep:
         """Run all rounds: estimate, short training, and telling the sampler."""
         size = self.study.round
         for start in range(0, self.study.candidates, size):
-            numbers = [number for number in range(start, min(start + size, self.study.candidates)) if self._propose(number)]
+            numbers = list(takewhile(self._propose, range(start, min(start + size, self.study.candidates))))
             self._run("estimate", numbers)
             if start == 0 and numbers and not any(self._ok(number, "estimate") for number in numbers):
                 problem = self.found[numbers[0]]["estimate"]["problem"]
@@ -215,7 +220,8 @@ class _Sweep:
     def _tell(self, number: int) -> None:
         stage = next((stage for stage in (self.study.stages.searched, "estimate") if self._ok(number, stage)), None)
         if stage is None or not self._ok(number, self._last(number)):
-            self.proposer.tell(number, None)
+            # As bad as can be, so that its like is proposed no more; values of what breaks a constraint do not count.
+            self.proposer.tell(number, [0.0] * len(self.study.objectives), FAILED_VIOLATION)
             return
         violation = self.violation(number, stage)
         if stage != self.study.stages.searched:
@@ -284,6 +290,8 @@ class _Sweep:
         board = self.found[number][stage].get("board")
         if self.study.fits and board is not None and board["problem"]:
             return str(board["problem"])
+        if self.study.fits and self.found[number][stage].get("meets_clock") is False:
+            return str(self.found[number][stage]["verdict"])
         if stage in ("full", "verify", "synthesis"):
             metrics = self.metrics(number, stage)
             for name, limit in self.study.constraints.items():

@@ -5,7 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["crowding", "fronts", "order", "pareto_front"]
+from snnhw.cost.pareto import pareto_front
+
+__all__ = ["crowding", "fronts", "order"]
 
 Directions = Sequence[Literal["max", "min"]]
 
@@ -16,21 +18,15 @@ def _costs(points: Sequence[Sequence[float]], directions: Directions) -> np.ndar
     return costs * np.where([direction == "max" for direction in directions], -1.0, 1.0)
 
 
-def pareto_front(points: Sequence[Sequence[float]], directions: Directions) -> list[int]:
-    """Return the indices of the points that no other point dominates, in their order.
-
-    A point dominates another that is nowhere better and somewhere worse. Equal points do not dominate each other.
-    """
-    costs = _costs(points, directions)
-    return [index for index, cost in enumerate(costs)
-            if not ((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()]
+def _front(points: Sequence[Sequence[float]], directions: Directions) -> tuple[int, ...]:
+    return pareto_front(points, maximise=[column for column, direction in enumerate(directions) if direction == "max"])
 
 
 def fronts(points: Sequence[Sequence[float]], directions: Directions) -> list[list[int]]:
     """Return the indices in fronts: the Pareto front, then that of the rest, and so on."""
     left, result = list(range(len(points))), []
     while left:
-        front = {left[index] for index in pareto_front([points[index] for index in left], directions)}
+        front = {left[index] for index in _front([points[index] for index in left], directions)}
         result.append(sorted(front))
         left = [index for index in left if index not in front]
     return result

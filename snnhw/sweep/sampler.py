@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from snnhw.errors import FileError
 from snnhw.sweep.space import Axis, Range, Values, choice_label, draw, grid, grid_size
@@ -156,11 +156,8 @@ class Proposer:
         """Whether the sampler knows what candidate `number` was worth."""
         return self._trials()[number].state.is_finished()
 
-    def tell(self, number: int, values: Sequence[float] | None, violation: float = 0.0) -> None:
-        """Tell what a candidate was worth: its objectives, None when it failed, and by how much it misses the constraints."""
-        if values is None:
-            self._optuna.tell(number, state=TrialState.FAIL)
-            return
+    def tell(self, number: int, values: Sequence[float], violation: float = 0.0) -> None:
+        """Tell what a candidate was worth: its objectives, and by how much it misses the constraints."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a crash between the two lines: the constraint is there already
             optuna.Trial(self._optuna, self._trials()[number]._trial_id).set_constraint("violation", violation)

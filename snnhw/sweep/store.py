@@ -13,7 +13,6 @@
 =============================  ==========================================================================================
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -58,6 +57,7 @@ class Store:
     """
 
     def __init__(self, folder: Path):
+        import fcntl  # not on Windows, where other commands of this room work
         self.folder = Path(folder).resolve()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -204,7 +204,7 @@ class Study(_Checked):
     sampler, constraints, stages
         See :class:`SamplerConfig`, :class:`Limit` (by metric) and :class:`Stages`.
     fits : bool
-        Drop what does not fit the board.
+        Drop what does not fit the board, or misses its clock.
     holdout : float
         Share of the test samples that no decision of the search sees; the accuracy on them is reported beside the other.
     recipe, plan : table
@@ -263,5 +263,7 @@ def load_study(path: Path) -> Study:
         raise UsageError(f"study {str(path)!r} must be TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "study"
+        # Which kind of value was tried, of those that a field allows, is not part of its name.
+        parts = [str(part) for part in first["loc"]]
+        field = ".".join(part for part in parts if "[" not in part and not part.startswith("constrained-")) or "study"
         raise UsageError(f"study {str(path)!r}: {field} is wrong: {first['msg'].removeprefix('Value error, ')}") from None
