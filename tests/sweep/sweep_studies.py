@@ -63,8 +63,8 @@ def made_up(setting, stage: str) -> dict:
     if stage == "synthesis":
         metrics["logic"] -= 7
         slow = lanes == 4 and bits == 6
-        result |= {"comparison": {"logic": {"estimate": metrics["logic"] + 7, "measured": metrics["logic"]}}, "verdict": "misses its clock" if slow else "fits",
-                   "meets_clock": not slow, "fmax_mhz": 40.0}
+        result |= {"comparison": {"logic": {"estimate": metrics["logic"] + 7, "measured": metrics["logic"]}},
+                   "verdict": "misses its clock" if slow else "fits", "meets_clock": not slow, "fmax_mhz": 40.0}
     return result
 
 
