@@ -67,7 +67,7 @@ def load_data(recipe: Recipe, folder: Path) -> Dataset:
                              f"not {shape}")
     elif len(shape) != 1:
         raise UsageError(f"recipe data for encoding {recipe.encoding.kind!r} must have samples of shape (inputs,), not {shape}")
-    if data.levels > recipe.encoding.levels:
+    elif data.levels > recipe.encoding.levels:
         raise UsageError(f"recipe encoding.levels must be at least {data.levels}, the largest value of the data, "
                          f"not {recipe.encoding.levels}")
     if data.train_labels.min() < 0 or data.train_values.min() < 0:
@@ -77,8 +77,8 @@ def load_data(recipe: Recipe, folder: Path) -> Dataset:
 
 def input_node(recipe: Recipe, data: Dataset) -> Input:
     """Return the input node of the graph."""
-    highest = recipe.encoding.levels if recipe.encoding.kind == "direct" else 1
-    return Input("input", (), recipe.input.shape or data.shape, recipe.encoding.encoding, 0, highest)
+    highest = {"direct": recipe.encoding.levels, "events": data.levels}.get(recipe.encoding.kind, 1)
+    return Input("input", (), recipe.input.shape or (data.inputs,), recipe.encoding.encoding, 0, highest)
 
 
 def _example(recipe: Recipe, data: Dataset) -> torch.Tensor:

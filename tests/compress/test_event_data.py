@@ -527,12 +527,35 @@ def test_recipes_say_how_events_are_framed(tmp_path):
             load_recipe(path)
 
 
+def test_counts_of_events_reach_the_graph(data):
+    """Without [input] the forward takes a vector; its values go up to the levels of [events]."""
+    from snnhw.compress.flow import input_node, load_data
+    write_gestures(data)
+    path = data / "recipe.toml"
+    path.write_text('data = "dvs-gesture"\ntimesteps = 5\n[encoding]\nkind = "events"\n[events]\ndownsample = 8\nlevels = 7\n')
+    recipe = load_recipe(path)
+    found = load_data(recipe, data)
+    entry = input_node(recipe, found)
+    assert (found.shape, entry.shape, entry.lowest, entry.highest, entry.encoding.levels) == ((2, 16, 16), (512,), 0, 7, 1)
+    assert 1 < found.train_values.max() <= 7
+
+
 def test_the_catalogue_has_every_set():
     assert set(CATALOGUE) == set(SETS) >= set(EVENT_SETS)
     for source in CATALOGUE.values():
         assert {item.target for item in source.archives} <= set(source.files)
         assert source.content
         assert source.licence
+
+
+def test_the_documentation_has_every_set():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+    for source in CATALOGUE.values():
+        row = re.search(rf'^\| `"{source.name}"` \|.*$', text, re.MULTILINE)[0]
+        assert row.endswith(f"| {source.licence} |")
+        assert source.place in row
+    for field in EventConfig.model_fields:
+        assert f"`{field}" in text
 
 
 class Tonic:
