@@ -11,6 +11,7 @@ import typer
 
 from snnhw.cli import (
     build,
+    claims,
     compress,
     data,
     doctor,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 # In the order of a session; the help shows them so.
 for module in (doctor, data, train, lower, compress, stdp, import_, explain, inspect, encodings, estimate, generate, verify,
-               build, energy, report, sweep):
+               build, energy, report, sweep, claims):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
 

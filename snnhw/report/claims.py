@@ -1,0 +1,134 @@
+"""The figures of the claim table: pictures that stand by themselves, in SVG."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+__all__ = ["CAPTIONS", "draw_claims"]
+
+COLOURS = "#1f4e8c", "#c2571a", "#2d7d46", "#7a3b8f", "#a0841c", "#5b6770"
+MARKS = "o", "s", "^", "D", "v", "P"
+INK, RULE = "#1c1c1c", "#d5d5d5"
+LABELLED = 6  # points of a front that carry their name
+
+CAPTIONS = {
+    "accuracy": "Test accuracy over energy of a sample (run-length weights, DRAM, timestep by timestep); the line is the Pareto "
+                "front, chosen on samples held out of the training split.",
+    "pruning": "Energy of a sample over the pruned share of all weights, for four formats of the weights.",
+    "bits": "Energy of a sample over the width of the weights, not pruned, with and without use of the zeros that quantization "
+            "makes.",
+    "layers": "Zeros among the weights of each layer.",
+    "parts": "Where the energy of a sample goes: DRAM with timesteps one by one, with all at once, and weights on chip.",
+}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "svg.hashsalt": "claims", "text.parse_math": False, "axes.unicode_minus": False, "font.size": 9.5,
+    "font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": RULE, "xtick.color": INK,
+    "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "figure.facecolor": "white", "grid.color": RULE,
+    "legend.frameon": False, "axes.titlesize": 10, "axes.titlelocation": "left",
+}
+
+
+def draw_claims(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return one SVG document for each figure of :func:`snnhw.studies.figure_data`, by its name."""
+    drawn = {}
+    for name, draw in _DRAWN.items():
+        if name in data:
+            with matplotlib.rc_context(_STYLE):
+                figure = Figure(figsize=(8.0, 4.4), layout="constrained")
+                draw(figure, data[name])
+                drawn[name] = _document(figure)
+    return drawn
+
+
+def _document(figure: Figure) -> str:
+    target = StringIO()
+    FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    # Whatever font the reader has: nothing is loaded from elsewhere.
+    return re.sub(r"[ \t]+$", "", target.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif"), flags=re.MULTILINE)
+
+
+def _plain(axis: Axes, x: str, y: str) -> None:
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.grid(linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0)
+
+
+def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
+    axis = figure.subplots()
+    titles = {}
+    for index, (name, points) in enumerate(content["series"].items()):
+        axis.errorbar([point["x"][0] for point in points], [point["y"][0] for point in points],
+                      yerr=[point["y"][1] for point in points], fmt=MARKS[index], color=COLOURS[index], markersize=5, linewidth=1,
+                      label=name)
+        titles |= {(point["x"][0], point["y"][0]): point["title"] for point in points}
+    front = [tuple(point) for point in content["front"]]
+    axis.plot(*zip(*front, strict=True), color=INK, linewidth=1, zorder=1, label="Pareto front")
+    best = max(y for _, y in front)
+    near = [point for point in front if best - point[1] <= 5][-LABELLED:]
+    for index, (x, y) in enumerate(near):
+        axis.annotate(titles.get((x, y), ""), (x, y), xytext=(6, -12 - 11 * (index % 2)), textcoords="offset points", fontsize=8)
+    axis.set_xscale("log")
+    lowest = min([point["y"][0] for points in content["series"].values() for point in points])
+    axis.set_ylim(max(lowest - 1, best - 12), best + 0.8)
+    _plain(axis, "energy of a sample, nJ (modelled)", "accuracy on the test split, %")
+    axis.legend(loc="lower right")
+
+
+def _lines(figure: Figure, content: Mapping[str, Any], x: str, *, log: bool = False) -> None:
+    axis = figure.subplots()
+    for index, (name, points) in enumerate(content["series"].items()):
+        xs, ys, spread = zip(*points, strict=True)
+        axis.errorbar(xs, ys, yerr=spread, color=COLOURS[index % 4], marker=MARKS[index % 4], markersize=4, linewidth=1.2,
+                      linestyle="--" if index < len(content["series"]) / 2 and len(content["series"]) > 4 else "-", label=name)
+    axis.set_ylim(bottom=0)
+    if log:
+        axis.set_yscale("log")
+    _plain(axis, x, "energy of a sample, nJ (modelled)")
+    figure.legend(loc="outside right center")
+
+
+def _layers(figure: Figure, content: Mapping[str, Any]) -> None:
+    axis = figure.subplots()
+    bars = content["bars"]
+    width = 0.8 / len(bars)
+    for index, (name, values) in enumerate(bars.items()):
+        places = [place + (index - (len(bars) - 1) / 2) * width for place in range(len(content["names"]))]
+        axis.bar(places, [value[0] for value in values], 0.9 * width, yerr=[value[1] for value in values], color=COLOURS[index],
+                 error_kw={"linewidth": 1}, label=name)
+    axis.set_xticks(range(len(content["names"])), content["names"])
+    _plain(axis, "", "weights that are 0, %")
+    axis.grid(visible=False, axis="x")
+    figure.legend(loc="outside right center")
+
+
+def _parts(figure: Figure, content: Mapping[str, Any]) -> None:
+    axes: Sequence[Axes] = figure.subplots(1, len(content["panels"]), squeeze=False)[0]
+    for axis, (title, rows) in zip(axes, content["panels"].items(), strict=True):
+        for place, parts in enumerate(rows.values()):
+            bottom = 0.0
+            for index, part in enumerate(content["parts"]):
+                axis.bar(place, parts[part], 0.65, bottom, color=COLOURS[index], label=part if place == 0 else None)
+                bottom += parts[part]
+        axis.set_xticks(range(len(rows)), [name.replace(" + ", "\n+ ").replace(" joint", "") for name in rows], fontsize=8)
+        axis.set_title(title)
+        _plain(axis, "", "energy of a sample, nJ (modelled)" if axis is axes[0] else "")
+        axis.grid(visible=False, axis="x")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+
+
+_DRAWN: dict[str, Callable[[Figure, Any], None]] = {
+    "accuracy": _accuracy,
+    "pruning": lambda figure, content: _lines(figure, content, "pruned share of all weights, %", log=True),
+    "bits": lambda figure, content: _lines(figure, content, "width of a weight, bits"),
+    "layers": _layers,
+    "parts": _parts,
+}

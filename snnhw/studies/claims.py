@@ -1,0 +1,229 @@
+"""The claim table: what the papers say, how each claim is measured here, and what came out."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from snnhw.compress.catalogue import CATALOGUE
+from snnhw.errors import FileError, UsageError
+from snnhw.studies.cache import RunCache
+from snnhw.studies.grid import Grid, Trained
+from snnhw.studies.quantize_prune import CHECKED, DIGITS, MNIST, Setting, Study, every_point
+from snnhw.studies.schaefer import CLAIMS as SCHAEFER
+from snnhw.studies.schaefer import NEEDS
+from snnhw.studies.verdicts import MISSING, UNFINISHED, Outcome
+
+__all__ = ["CLAIMS", "Bench", "Claim", "check_hardware", "choose_claims", "fill_grid", "grid_of", "run_claims", "study_of"]
+
+SEEDS = 1, 2, 3
+QUICK_SEEDS = (1,)
+HARDWARE_SAMPLES = 20
+
+Progress = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how claims are measured.
+
+    Parameters
+    ----------
+    cache : RunCache
+        Finished runs.
+    seeds : tuple of int
+        Every run is repeated with each.
+    quick : bool
+        A small network on the digits that come with scikit-learn: it shows that everything runs, and proves nothing.
+    collect : bool
+        Nothing is run: what is finished is gathered.
+    data : str
+        Data set of the grid of paper A, unless `quick`.
+    progress : callable
+        Told what happens now.
+    """
+
+    cache: RunCache
+    seeds: tuple[int, ...] = SEEDS
+    quick: bool = False
+    collect: bool = False
+    data: str = "mnist"
+    progress: Progress = field(default=_silent)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of a paper.
+
+    Parameters
+    ----------
+    id, paper : str
+        Number in the table, and who claims it.
+    text, published : str
+        What is claimed, and with what number.
+    rule : str
+        When it counts as reproduced.
+    measure : callable
+        From a :class:`Bench` to an :class:`Outcome`.
+    data : tuple of str
+        Data sets that are needed, by name; empty where `measure` says so itself.
+    """
+
+    id: str
+    paper: str
+    text: str
+    published: str
+    rule: str
+    measure: Callable[[Bench], Outcome]
+    data: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------ paper A
+
+
+def study_of(bench: Bench) -> Study:
+    """Return the study of paper A that a bench runs."""
+    return Study(_setting(bench), bench.cache)
+
+
+def _setting(bench: Bench) -> Setting:
+    return DIGITS if bench.quick else replace(MNIST, data=bench.data)
+
+
+def _grid(name: str) -> Callable[[Bench], Outcome]:
+    """Return the measurement of a claim of paper A."""
+    def measure(bench: Bench) -> Outcome:
+        setting = _setting(bench)
+        CATALOGUE[setting.data].present()
+        study = Study(setting, bench.cache)
+        if not bench.collect:
+            study.run(bench.seeds, NEEDS[name], bench.progress)
+        grid = grid_of(bench)
+        if not grid.has(*NEEDS[name]):
+            left = sum(study.find(seed, point) is None for seed in bench.seeds for point in NEEDS[name])
+            return Outcome(UNFINISHED, "", f"{left} of {len(bench.seeds) * len(NEEDS[name])} runs are not finished")
+        outcome = SCHAEFER[name](grid)
+        return replace(outcome, data=f"{setting.data}, {_size(setting)}, T = {setting.timesteps}")
+
+    return measure
+
+
+def _size(setting: Setting) -> str:
+    return f"{64 if setting.data == 'digits' else 784}-{setting.hidden}-10"
+
+
+def grid_of(bench: Bench) -> Grid:
+    """Return the points of the grid of paper A that are finished; none if its data is not there."""
+    study = study_of(bench)
+    return Grid(Trained(*item) for item in study.found(bench.seeds, every_point()))
+
+
+def fill_grid(bench: Bench) -> None:
+    """Train every point of the grid of paper A."""
+    study_of(bench).run(bench.seeds, every_point(), bench.progress)
+
+
+def check_hardware(bench: Bench, samples: int = HARDWARE_SAMPLES) -> list[dict[str, Any]]:
+    """Simulate the hardware of representative points of the first seed; return words compared and different, a row for each.
+
+    Points that are not trained yet are left out, and if nothing may be run, those that were not simulated.
+    """
+    study, rows = study_of(bench), []
+    for point in CHECKED:
+        seed = next((seed for seed in bench.seeds if study.find(seed, point) is not None), None)
+        if seed is None:
+            continue
+        found = study.hardware_found(seed, point, samples)
+        if found is None and not bench.collect:
+            bench.progress(f"simulating the hardware of {point.title}")
+            found = study.hardware(seed, point, samples)
+        if found is not None:
+            rows.append({"title": point.title, "seed": seed, "data": study.setting.data, **asdict(point), **found})
+    return rows
+
+
+# ------------------------------------------------------------ papers B and C
+
+
+def _other(module: str, function: str) -> Callable[[Bench], Outcome]:
+    """Return a measurement that another study has: a function from a bench to the plain values of an outcome."""
+    def measure(bench: Bench) -> Outcome:
+        found: Mapping[str, Any] = getattr(importlib.import_module(module), function)(bench)
+        return Outcome.of(found)
+
+    return measure
+
+
+_A = "Schaefer et al. 2023"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("A1", _A, "quantization down to ternary weights costs no accuracy", "97.57 % at 2, 3, 4, 6 and 8 b",
+          "ternary loses at most 1 point against 8 b", _grid("A1")),
+    Claim("A2", _A, "pruning costs no accuracy up to 80 %",
+          "97.57 % (80 % pruned), 96.88 (85), 95.49 (90), 81.60 (95), 59.03 (97.5)",
+          "the last share that loses at most 1 point is 80 or 85 %, and at least 5 points are lost at the largest share",
+          _grid("A2")),
+    Claim("A3", _A, "8-bit weights pruned by 80 % need 45 % more energy than ternary ones",
+          "1.457 (RLE, CP), 1.343 (UOP), 1.387 (UBM)",
+          "accuracies within 1 point, the ratio with RLE above 1 for every seed and at least 1.23", _grid("A3")),
+    Claim("A4", _A, "quantization makes zeros", "67.9 / 31.6 / 15.1 / 3.6 / 0.9 % at 2 / 3 / 4 / 6 / 8 b",
+          "50 to 80 % of ternary weights, and fewer with every step in width", _grid("A4")),
+    Claim("A5", _A, "compressing weights pays at few bits only",
+          "up to 3 b: 9.59 against 16.56 mJ at 2 b, 23.28 against 20.33 mJ at 8 b",
+          "energy with run lengths, against dense weights whose zeros are not used, is smaller at 2 and 3 b alone", _grid("A5")),
+    Claim("A6", _A, "run lengths and coordinates beat offsets and masks for sparse weights",
+          "ternary: 9.59 / 9.63 / 12.19 / 13.02 mJ for RLE / CP / UOP / UBM",
+          "RLE and CP need less energy than UOP and UBM for ternary, 8 b + 80 % and 3 b + 80 %", _grid("A6")),
+    Claim("A7", _A, "DRAM takes most of the energy", "70 / 82 / 80 % for ternary / 8 b / 8 b + 80 %",
+          "more than half for all three, timestep by timestep", _grid("A7")),
+    Claim("A8", _A, "3 bits and pruning together keep accuracy and do not beat ternary weights",
+          "97.57 % at 1.14 (joint) and 1.15 (cumulative) times the energy of ternary",
+          "at most 1 point lost, and more energy than ternary with both schedules", _grid("A8")),
+    Claim("A9", _A, "giving up accuracy buys energy: pruned ternary networks are on the Pareto front",
+          "97.22 % at 9.13 mJ, 96.53 % at 8.67 mJ, ternary 97.57 % at 9.59 mJ",
+          "one is on the front of energy (RLE) and validation accuracy, at most 2 points below the best", _grid("A9")),
+    Claim("A10", _A, "joint and cumulative training end nearly equal", "within about 1 point up to 90 % pruned",
+          "at most 1 point apart at every pair of points up to 90 %", _grid("A10")),
+)
+"""In the order of the table."""
+
+
+def choose_claims(names: Sequence[str]) -> tuple[Claim, ...]:
+    """Return the claims of these names, in the order of the table; all of them for no name. ``"A"`` names those of one paper."""
+    known = {claim.id: claim for claim in CLAIMS}
+    papers = {claim.id[0] for claim in CLAIMS}
+    wanted: set[str] = set()
+    for name in names:
+        chosen = {claim.id for claim in CLAIMS if claim.id[0] == name.upper()} if name.upper() in papers else {name.upper()}
+        if not chosen <= set(known):
+            raise UsageError(f"claim must be one of {', '.join(known)}, or a letter for all of a paper, not {name!r}")
+        wanted |= chosen
+    return tuple(claim for claim in CLAIMS if not wanted or claim.id in wanted)
+
+
+def run_claims(claims: Sequence[Claim], bench: Bench) -> list[dict[str, Any]]:
+    """Measure claims and return them with their outcomes, plain values; data that is not there is an outcome too."""
+    results = []
+    for claim in claims:
+        bench.progress(f"claim {claim.id}: {claim.text}")
+        try:
+            for name in claim.data:
+                CATALOGUE[name].present()
+            outcome = claim.measure(bench)
+        except FileError as error:
+            if "SNNHW_DATA" not in str(error):
+                raise
+            outcome = Outcome(MISSING, "", str(error))
+        results.append({"id": claim.id, "paper": claim.paper, "claim": claim.text, "published": claim.published,
+                        "rule": claim.rule, "command": _command(claim, bench), **outcome.as_dict()})
+    return results
+
+
+def _command(claim: Claim, bench: Bench) -> str:
+    """Return what measures a claim again."""
+    extra = " --quick" if bench.quick else f" --data {bench.data}" if claim.id[0] == "A" and bench.data != "mnist" else ""
+    return f"snnhw claims {claim.id} --out claims{extra}"
