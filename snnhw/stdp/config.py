@@ -64,10 +64,10 @@ class NeuronConfig(_Checked):
     """
 
     leak_shift: Annotated[int, Field(ge=1, le=16)] = 6
-    threshold: Positive = 20.0
-    theta_start: Annotated[float, Field(ge=0)] = 150.0
+    threshold: Positive = 10.0
+    theta_start: Annotated[float, Field(ge=0)] = 75.0
     theta_plus: Annotated[float, Field(ge=0)] = 5.0
-    theta_tau: Positive = 2400.0
+    theta_tau: Positive = 1200.0
 
 
 class CompetitionConfig(_Checked):
@@ -88,8 +88,8 @@ class CompetitionConfig(_Checked):
     """
 
     form: Literal["layer", "lateral", "pool"] = "pool"
-    strength: Annotated[int, Field(ge=1, le=4096)] = 64
-    reset: float = 64.0
+    strength: Annotated[int, Field(ge=1, le=4096)] = 128
+    reset: float = 128.0
     excitation: Positive = 22.5
     threshold: Positive = 20.0
 
@@ -124,7 +124,7 @@ class LearningConfig(_Checked):
     potentiation: Share = 0.1
     depression: Share = 0.0
     trace_shift: Annotated[int, Field(ge=1, le=16)] = 4
-    norm: Positive = 78.4
+    norm: Positive = 39.2
     final: Share = 0.1
 
 

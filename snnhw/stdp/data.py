@@ -52,12 +52,12 @@ class StdpData:
                        validation_labels=self.validation_labels[:validation])
 
 
-def load_stdp_data(source: str, folder: Path, *, seed: int = 0, validation: int = 5000) -> StdpData:
+def load_stdp_data(source: str, folder: Path, *, validation: int = 5000) -> StdpData:
     """Load a data set by name, or a file in `folder`, and keep the last training samples apart for validation."""
     require_package("torch", "train", "reading data sets")  # the room that reads them imports it
     from snnhw.compress.data import load_dataset
 
-    data = load_dataset(source, seed, folder)
+    data = load_dataset(source, 0, folder)
     if data.train_values.ndim != 2:
         raise UsageError(f"recipe data for STDP must have samples of shape (inputs,), not {data.train_values.shape[1:]}")
     if validation >= len(data.train_values):

@@ -47,7 +47,7 @@ def stdp_folder(name: str | Path, *parts: str) -> Path:
 
 def _load(folder: Path) -> tuple[StdpRecipe, StdpData]:
     recipe = load_stdp_recipe(folder / RECIPE)
-    return recipe, load_stdp_data(recipe.data, folder, seed=recipe.seed, validation=recipe.validation)
+    return recipe, load_stdp_data(recipe.data, folder, validation=recipe.validation)
 
 
 def graph_accuracy(graph: Graph, model: StdpModel, data: StdpData, *, samples: int | None = None,
@@ -126,14 +126,14 @@ def train_model(model: str | Path, out: Path, *, seed: int | None = None, weight
         # What the float network is worth; its file is where explorations begin.
         score = evaluate(network, data, label_samples=recipe.label_samples, split="validation" if recipe.validation else "test",
                          progress=progress)
-        save_stdp_model(StdpModel(network, score.response, vote, data.name), out / FLOAT_NETWORK)
+        save_stdp_model(StdpModel(network, score.response, vote, recipe.data), out / FLOAT_NETWORK)
         validation = score.accuracy if recipe.validation else None
         network = network.quantized(recipe.formats.formats, np.random.default_rng(recipe.seed))
     scores = evaluate(network, data, label_samples=recipe.label_samples, split="validation" if recipe.validation else "test",
                       progress=progress)
     if recipe.validation:
         vote = scores.best
-    trained = StdpModel(network, scores.response, vote, data.name)
+    trained = StdpModel(network, scores.response, vote, recipe.data)
     results = _write_run(trained, data, out, samples, shared, progress)
     items = memory_items(network.inputs, network.neurons, network.competition, network.formats, recipe.learning)
     return {"model": folder.name, **results, "seed": recipe.seed, "train_samples": training.samples,
@@ -155,7 +155,7 @@ def lower_model(model: str | Path, out: Path, *, samples: int | None = None, sha
     """Lower a trained network and measure its graph on the test samples."""
     folder = stdp_folder(model, NETWORK)
     trained = load_stdp_model(folder / NETWORK)
-    data = load_stdp_data(trained.data, folder)
+    data = load_stdp_data(trained.data, folder, validation=0)
     return {"model": folder.name, **_write_run(trained, data, Path(out), samples, shared, progress)}
 
 
@@ -202,7 +202,8 @@ def explore_model(model: str | Path, out: Path, *, loss: float = 0.01, target: f
     else:
         network = network.quantized(chosen.formats, np.random.default_rng(recipe.seed))
     scores = evaluate(network, data, label_samples=label_samples, progress=progress)
-    results = _write_run(StdpModel(network, scores.response, scores.best, data.name), data, Path(out), samples, shared, progress)
+    best = StdpModel(network, scores.response, scores.best, recipe.data)
+    results = _write_run(best, data, Path(out), samples, shared, progress)
     results = {"model": folder.name, **results, "seed": recipe.seed, "sensitivity": [item.plain(loss) for item in found],
                "baseline": baseline.plain(), "candidates": [item.plain() for item in measured],
                "pareto": [item.plain() for item in pareto(measured)], "chosen": chosen.plain(), "reward": reward}
