@@ -16,6 +16,8 @@ from snnhw.compress.trainable import TrainableNetwork
 __all__ = ["Shortening", "shorten"]
 
 HELD_OUT = 2000  # samples that decide when to stop
+TRIED = 300      # training samples that thresholds are tried on
+FACTORS = 0.8, 0.65, 0.5, 0.35, 0.25, 0.15
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def _held_out(recipe: Recipe, data: Dataset) -> Dataset:
 def shorten(network: TrainableNetwork, recipe: Recipe, data: Dataset, *, progress: Progress | None = None) -> Shortening:
     """Train a network in place at each length of ``temporal.timesteps``, the longest first.
 
-    Where ``temporal.loss`` ends it, the network is that of the length before.
+    In fewer timesteps a membrane reaches less, so that where thresholds learn they are lowered before each training: those of all
+    layers by one factor, then those of each layer by its own, if the first training samples are then classified better. Without
+    that a layer falls silent, and learns nothing. Where ``temporal.loss`` ends it, the network is that of the length before.
 
     Parameters
     ----------
@@ -79,6 +83,8 @@ def shorten(network: TrainableNetwork, recipe: Recipe, data: Dataset, *, progres
     start = measure(recipe.timesteps)
     for steps in config.timesteps:
         before = deepcopy(network.state_dict())
+        if "threshold" in config.learn:
+            _lower(network, recipe, data, steps)
         stage = recipe.finetune.model_copy(update={"epochs": config.epochs, "learning_rate": config.learning_rate})
         losses[f"timesteps {steps}"] = train_float(network, recipe, data, stage=stage, timesteps=steps,
                                                    name=f"timesteps {steps}", progress=progress)
@@ -88,3 +94,20 @@ def shorten(network: TrainableNetwork, recipe: Recipe, data: Dataset, *, progres
             break
         reached = steps
     return Shortening(reached, curve, losses, stopped)
+
+
+def _lower(network: TrainableNetwork, recipe: Recipe, data: Dataset, steps: int) -> None:
+    """Lower thresholds where that serves the first training samples."""
+    few = replace(data, test_values=data.train_values[:TRIED], test_labels=data.train_labels[:TRIED])
+    thresholds = [network.population(name).threshold.data for name in network.neurons if network.nodes[name].fires]
+    best = accuracy(network, recipe, few, steps)
+    for group in (thresholds, *([threshold] for threshold in thresholds)):
+        kept = [threshold.clone() for threshold in group]
+        chosen = 1.0
+        for factor in FACTORS:
+            for threshold, old in zip(group, kept, strict=True):
+                threshold.copy_(old * factor)
+            if (found := accuracy(network, recipe, few, steps)) > best:
+                best, chosen = found, factor
+        for threshold, old in zip(group, kept, strict=True):
+            threshold.copy_(old * chosen)
