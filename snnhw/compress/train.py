@@ -76,7 +76,13 @@ def _optimizer(module: nn.Module, stage: StageConfig) -> torch.optim.Optimizer:
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     weights = [parameter for parameter in learning if parameter.ndim >= 2]
     others = [parameter for parameter in learning if not any(parameter is weight for weight in weights)]
+    # A threshold learns in proportion to its size, which thresholds found from currents have of any magnitude.
+    thresholds = [parameter for name, parameter in module.named_parameters() if parameter.requires_grad
+                  and name.rpartition(".")[2] == "threshold" and float(parameter.detach().abs().mean()) > 1]
+    others = [parameter for parameter in others if not any(parameter is threshold for threshold in thresholds)]
     groups = [{"params": weights, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups += [{"params": [threshold], "weight_decay": 0.0, "lr": stage.learning_rate * float(threshold.detach().abs().mean())}
+               for threshold in thresholds]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.learning_rate, momentum=0.9)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[stage.optimizer](groups, lr=stage.learning_rate)
