@@ -111,7 +111,7 @@ class Bench:
                 graph = load_graph(out / "graph.safetensors")
                 values = read_tensors(out / "samples.safetensors", "samples")[0]["values"][:self.images]
             plan = make_plan(graph)
-            spikes = graph.input.encoding(values, graph.timesteps).reshape(len(values), graph.timesteps, *graph.input.shape)
+            spikes = graph.input.encoding(values, graph.timesteps)
             check = check_undisturbed(compile_plan(plan), spikes)
             weights = [np.asarray(node.weight) for node in graph.nodes if hasattr(node, "weight")]
             return {
