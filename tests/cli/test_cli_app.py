@@ -13,7 +13,7 @@ import snnhw as package
 from snnhw.cli.app import app
 from snnhw.cli.doctor import PACKAGES, PROGRAMS
 
-COMMANDS = ["doctor", "data", "train", "lower", "compress", "stdp", "import", "explain", "inspect", "encodings", "estimate",
+COMMANDS = ["doctor", "data", "train", "lower", "compress", "widths", "stdp", "import", "explain", "inspect", "encodings", "estimate",
             "generate", "verify", "build", "energy", "report", "sweep"]
 
 
