@@ -1,0 +1,32 @@
+"""``snnhw widths``, and what it refuses."""
+
+import json
+import re
+
+import pytest
+
+
+def test_writes_a_recipe_with_the_widths(snnhw, tmp_path):
+    done = snnhw("widths", "models/digits", "--out", tmp_path / "narrow", "--widths", "8,2,4", "--samples", "200", "--json")
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)["results"]
+    recipe = (tmp_path / "narrow" / "recipe.toml").read_text()
+    for name, bits in found["chosen"].items():
+        assert bits in (2, 4, 8)
+        assert re.search(rf"{name} = {{weight_bits = {bits}}}", recipe)
+    assert found["cost"] <= found["uniform_costs"]["8"]
+    assert (tmp_path / "narrow" / "model.py").exists()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--widths", "4,many"), "error: --widths must be integers separated by commas, not '4,many'"),
+    (("--widths", "1,4"), "error: --widths must be between 2 and 16 bits, not '1,4'"),
+    (("--widths", "2", "--budget", "0"), r"error: layer 'lif1' \(Neuron\): no widths keep the rise of the loss within 0; "
+                                         r"the least is 0\.\d+"),
+    (("--board", "nowhere"), "error: board must be .* or the path of a board file, not 'nowhere'"),
+])
+def test_refuses_what_it_cannot_do(snnhw, tmp_path, arguments, message):
+    done = snnhw("widths", "models/digits", "--out", tmp_path / "narrow", "--samples", "100", *arguments)
+    assert done.code == 2
+    assert re.fullmatch(message, done.err.strip())
+    assert not (tmp_path / "narrow").exists()
