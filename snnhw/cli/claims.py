@@ -39,6 +39,8 @@ def command(
         data: Annotated[str, typer.Option("--data", help="Data set of the grid of paper A: mnist or fashion.")] = "mnist",
         seeds: Annotated[int | None, typer.Option(
             "--seeds", help="Every run is repeated with so many seeds; 3, or 1 when quick.", show_default=False)] = None,
+        hardware: Annotated[bool, typer.Option(
+            "--hardware/--no-hardware", help="Simulate the hardware of some networks of paper A.")] = True,
         write: Annotated[Path | None, typer.Option(
             "--write", help="Page to write; its figures go beside it.", show_default=False)] = None,
         json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -60,19 +62,19 @@ def command(
         fill_grid(bench)
     results = run_claims(chosen, bench)
     of_grid = any(claim.id.startswith("A") for claim in chosen)
-    hardware = check_hardware(bench) if of_grid else []
+    simulated = check_hardware(bench) if of_grid and hardware else []
     if write is not None:
         figures = [(f"figures/{path.name}", CAPTIONS[path.stem.removeprefix("claims-")])
                    for path in (_draw(bench, write.parent / "figures") if of_grid else [])]
-        write_bytes(write, claims_page(results, hardware, figures, versions()).encode())
-    different = [row["title"] for row in hardware if row["problem"] is not None]
+        write_bytes(write, claims_page(results, simulated, figures, versions()).encode())
+    different = [row["title"] for row in simulated if row["problem"] is not None]
     problem = f"the hardware must equal the reference, and differs for {', '.join(different)}"
     session.finish(
-        {"claims": results, "hardware": hardware, "ok": not different, "problem": problem if different else ""},
+        {"claims": results, "hardware": simulated, "ok": not different, "problem": problem if different else ""},
         table("Claims", ("claim", "what is claimed", "published", "ours", "verdict"),
               [(item["id"], item["claim"], item["published"], item["ours"] or "-",
                 item["verdict"] + (f": {item['why']}" if item["why"] else "")) for item in results]),
         *([table("Reference against RTL", ("network", "samples", "words", "different"),
                  [(row["title"], row["samples"], row["spike_words"] + row["membrane_words"] + row["output_words"],
-                   row["spike_mismatches"] + row["membrane_mismatches"] + row["output_mismatches"]) for row in hardware])]
-          if hardware else []), folder=out)
+                   row["spike_mismatches"] + row["membrane_mismatches"] + row["output_mismatches"]) for row in simulated])]
+          if simulated else []), folder=out)

@@ -9,13 +9,15 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 __all__ = ["CAPTIONS", "draw_claims"]
 
 COLOURS = "#1f4e8c", "#c2571a", "#2d7d46", "#7a3b8f", "#a0841c", "#5b6770"
 MARKS = "o", "s", "^", "D", "v", "P"
 INK, RULE = "#1c1c1c", "#d5d5d5"
-LABELLED = 6  # points of a front that carry their name
+LABELLED = 6        # points of a front that carry their name
+SHOWN_POINTS = 8    # of accuracy below the best that are shown
 
 CAPTIONS = {
     "accuracy": "Test accuracy over energy of a sample (run-length weights, DRAM, timestep by timestep); the line is the Pareto "
@@ -61,6 +63,14 @@ def _plain(axis: Axes, x: str, y: str) -> None:
     axis.tick_params(length=0)
 
 
+def _decades(axis: Axes, which: str) -> None:
+    """Label a logarithmic axis with 1, 2 and 5 of each decade, as plain numbers."""
+    one = axis.xaxis if which == "x" else axis.yaxis
+    one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    one.set_minor_formatter(NullFormatter())
+
+
 def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
     axis = figure.subplots()
     titles = {}
@@ -72,13 +82,16 @@ def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
     front = [tuple(point) for point in content["front"]]
     axis.plot(*zip(*front, strict=True), color=INK, linewidth=1, zorder=1, label="Pareto front")
     best = max(y for _, y in front)
-    near = [point for point in front if best - point[1] <= 5][-LABELLED:]
+    near = [point for point in front if best - point[1] <= 3][:LABELLED]
     for index, (x, y) in enumerate(near):
-        axis.annotate(titles.get((x, y), ""), (x, y), xytext=(6, -12 - 11 * (index % 2)), textcoords="offset points", fontsize=8)
+        above = index % 2 == 0
+        axis.annotate(titles.get((x, y), ""), (x, y), xytext=(-5, 7) if above else (5, -13), textcoords="offset points",
+                      ha="right" if above else "left", fontsize=8)
     axis.set_xscale("log")
-    lowest = min([point["y"][0] for points in content["series"].values() for point in points])
-    axis.set_ylim(max(lowest - 1, best - 12), best + 0.8)
-    _plain(axis, "energy of a sample, nJ (modelled)", "accuracy on the test split, %")
+    lowest = min(point["y"][0] for points in content["series"].values() for point in points)
+    axis.set_ylim(max(lowest - 1, best - SHOWN_POINTS), best + 0.8)
+    _decades(axis, "x")
+    _plain(axis, "energy of a sample, µJ (modelled)", "accuracy on the test split, %")
     axis.legend(loc="lower right")
 
 
@@ -88,10 +101,12 @@ def _lines(figure: Figure, content: Mapping[str, Any], x: str, *, log: bool = Fa
         xs, ys, spread = zip(*points, strict=True)
         axis.errorbar(xs, ys, yerr=spread, color=COLOURS[index % 4], marker=MARKS[index % 4], markersize=4, linewidth=1.2,
                       linestyle="--" if index < len(content["series"]) / 2 and len(content["series"]) > 4 else "-", label=name)
-    axis.set_ylim(bottom=0)
     if log:
         axis.set_yscale("log")
-    _plain(axis, x, "energy of a sample, nJ (modelled)")
+        _decades(axis, "y")
+    else:
+        axis.set_ylim(bottom=0)
+    _plain(axis, x, "energy of a sample, µJ (modelled)")
     figure.legend(loc="outside right center")
 
 
@@ -119,7 +134,7 @@ def _parts(figure: Figure, content: Mapping[str, Any]) -> None:
                 bottom += parts[part]
         axis.set_xticks(range(len(rows)), [name.replace(" + ", "\n+ ").replace(" joint", "") for name in rows], fontsize=8)
         axis.set_title(title)
-        _plain(axis, "", "energy of a sample, nJ (modelled)" if axis is axes[0] else "")
+        _plain(axis, "", "energy of a sample, µJ (modelled)" if axis is axes[0] else "")
         axis.grid(visible=False, axis="x")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center")

@@ -13,7 +13,7 @@ SHOWN = "rle4", "cp", "uop", "ubm", "dense"
 
 
 def figure_data(grid: Grid) -> dict[str, Any]:
-    """Return the points of each figure, as far as they are trained. Energies in nJ, accuracies and zeros in percent.
+    """Return the points of each figure, as far as they are trained. Energies in µJ, accuracies and zeros in percent.
 
     Returns
     -------
@@ -27,8 +27,8 @@ def figure_data(grid: Grid) -> dict[str, Any]:
     return {name: content for name, content in found.items() if content}
 
 
-def _nj(spread: Spread) -> list[float]:
-    return [spread.mean / 1e3, spread.deviation / 1e3]
+def _uj(spread: Spread) -> list[float]:
+    return [spread.mean / 1e6, spread.deviation / 1e6]
 
 
 def _percent(spread: Spread) -> list[float]:
@@ -39,28 +39,28 @@ def _accuracy(grid: Grid) -> dict[str, Any]:
     groups = {"quantized": lambda point: not point.pruned, "pruned, 8 b": lambda point: point.pruned and point.bits == 8,
               "both, jointly": lambda point: point.pruned and point.bits < 8 and point.schedule == "joint",
               "both, cumulatively": lambda point: point.pruned and point.bits < 8 and point.schedule == "cumulative"}
-    series = {name: [{"title": point.title, "x": _nj(grid.energy(point)), "y": _percent(grid.accuracy(point))}
-                     for point in grid.points if choose(point)] for name, choose in groups.items()}
-    front = [[grid.energy(point).mean / 1e3, grid.accuracy(point).mean * 100] for point in grid.front()]
+    series = {name: [{"title": point.title, "x": _uj(grid.energy(point)), "y": _percent(grid.accuracy(point))}
+                     for point in grid.complete if choose(point)] for name, choose in groups.items()}
+    front = [[grid.energy(point).mean / 1e6, grid.accuracy(point).mean * 100] for point in grid.front()]
     return {"series": {name: points for name, points in series.items() if points}, "front": front} if front else {}
 
 
 def _pruning(grid: Grid) -> dict[str, Any]:
     series = {}
     for bits in (2, 8):
-        points = [point for point in grid.points if point.schedule == "joint" and point.bits == bits]
+        points = [point for point in grid.complete if point.schedule == "joint" and point.bits == bits]
         for name in SHOWN[:4]:
             if len(points) > 1:
                 width = "ternary" if bits == 2 else f"{bits} b"
-                series[f"{name}, {width}"] = [[point.pruned * 100, *_nj(grid.energy(point, name))] for point in points]
+                series[f"{name}, {width}"] = [[point.pruned * 100, *_uj(grid.energy(point, name))] for point in points]
     return {"series": series} if series else {}
 
 
 def _bits(grid: Grid) -> dict[str, Any]:
     points = [point for bits in BITS if grid.has(point := Point("joint", bits))]
-    ways = {"rle4, zeros used": ("rle4", True), "rle4, zeros not used": ("rle4", False), "uop, zeros used": ("uop", True),
+    ways = {"rle4, zeros used": ("rle4", True), "uop, zeros used": ("uop", True), "ubm, zeros used": ("ubm", True),
             "dense, zeros not used": ("dense", False)}
-    series = {title: [[point.bits, *_nj(grid.energy(point, name, zeros=zeros))] for point in points]
+    series = {title: [[point.bits, *_uj(grid.energy(point, name, zeros=zeros))] for point in points]
               for title, (name, zeros) in ways.items()}
     return {"series": series} if len(points) > 1 else {}
 
@@ -80,16 +80,16 @@ def _layers(grid: Grid) -> dict[str, Any]:
 def _parts(grid: Grid) -> dict[str, Any]:
     points = [point for point in (Point("joint", 8), Point("joint", 8, 0.8), Point("joint", 2), Point("joint", 3, 0.8))
               if grid.has(point)]
-    panels = {"DRAM": "dram", "DRAM, all timesteps at once": "batch", "on chip": "chip"}
+    panels = {"DRAM, timesteps\none by one": "dram", "DRAM, timesteps\nall at once": "batch", "weights\non chip": "chip"}
     bars = {title: {point.title: {part: _part(grid, point, architecture, levels) for part, levels in LEVELS_OF.items()}
                     for point in points} for title, architecture in panels.items()}
     return {"parts": list(LEVELS_OF), "panels": bars} if points else {}
 
 
 def _part(grid: Grid, point: Point, architecture: str, levels: tuple[str, ...]) -> float:
-    """Return the mean energy of some levels in nJ."""
+    """Return the mean energy of some levels in µJ."""
     def part(item: Trained) -> float:
         found = item.energy("rle4", architecture)
-        return found.share(*levels) * found.energy_pj / 1e3
+        return found.share(*levels) * found.energy_pj / 1e6
 
     return grid.each(part, point).mean

@@ -133,6 +133,12 @@ class Grid:
         """Points that any seed has."""
         return tuple(sorted(self._found))
 
+    @property
+    def complete(self) -> tuple[Point, ...]:
+        """Points that every seed has."""
+        most = max((len(seeds) for seeds in self._found.values()), default=0)
+        return tuple(point for point in self.points if len(self._found[point]) == most)
+
     def seeds(self, *points: Point) -> tuple[int, ...]:
         """Return the seeds that have all of these points."""
         return tuple(sorted(set.intersection(*(set(self._found.get(point, {})) for point in points))))
@@ -176,10 +182,9 @@ class Grid:
     def front(self, weights: str = "rle4", architecture: str = TABLE, split: str = "validation") -> tuple[Point, ...]:
         """Return the points that no other is better than in mean accuracy on `split` and mean energy, the cheapest first.
 
-        Only points that every seed has take part.
+        Only the complete points take part.
         """
-        most = max((len(seeds) for seeds in self._found.values()), default=0)
-        points = [point for point in self.points if len(self._found[point]) == most]
+        points = self.complete
         values = [(self.energy(point, weights, architecture).mean, self.accuracy(point, split).mean) for point in points]
         return tuple(sorted((points[index] for index in pareto_front(values, maximise=(1,))),
                             key=lambda point: self.energy(point, weights, architecture).mean))

@@ -43,7 +43,7 @@ def claims_page(results: Sequence[Mapping[str, Any]], hardware: Sequence[Mapping
         parts.append("Versions: " + ", ".join(f"{name} {text}" for name, text in versions.items()) + ".\n")
     if figures:
         parts.append("## Figures\n")
-        parts += [f"![{caption}]({path})\n\n{caption}\n" for path, caption in figures]
+        parts += [f"![{path.rpartition('/')[2]}]({path})\n\n{caption}\n" for path, caption in figures]
     if hardware:
         parts.append(_hardware(hardware))
     parts.append("## Claim by claim\n")
@@ -53,11 +53,11 @@ def claims_page(results: Sequence[Mapping[str, Any]], hardware: Sequence[Mapping
 
 def _counted(results: Sequence[Mapping[str, Any]]) -> str:
     found = [item["verdict"] for item in results]
-    return f"{len(results)} claims: " + ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found) + ".\n"
+    return f"Of {len(results)}: " + ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found) + ".\n"
 
 
 def _basis(item: Mapping[str, Any]) -> str:
-    seeds = f"seeds {', '.join(map(str, item['seeds']))}" if item["seeds"] else ""
+    seeds = f"seed{'s' * (len(item['seeds']) > 1)} {', '.join(map(str, item['seeds']))}" if item["seeds"] else ""
     return "; ".join(filter(None, (item["data"], seeds))) or "-"
 
 
