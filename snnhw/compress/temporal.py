@@ -15,7 +15,7 @@ from snnhw.compress.trainable import TrainableNetwork
 
 __all__ = ["Shortening", "shorten"]
 
-HELD_OUT = 2000  # samples that decide when to stop
+HELD_OUT = 1000  # samples that decide when to stop
 TRIED = 300      # training samples that thresholds are tried on
 FACTORS = 0.8, 0.65, 0.5, 0.35, 0.25, 0.15
 
