@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGITS", "MNIST", "PTQ_BITS", "Setting", "StructureStudy", "claim_b1", "claim_b2", "claim_b3", "claim_b4", "claim_b5",
            "claim_b6", "claim_b7"]
 
-LEAK = 0.9901          # of the paper, as B-note has it
+LEAK = 0.9901          # of the paper
 KINDS = "wide", "narrow", "short"
 PTQ_BITS = 8, 7, 6, 5, 4, 3, 2
 SIGMAS = 0.0, 0.1, 0.2, 0.3, 0.4, 0.5
@@ -345,10 +345,9 @@ def _measure(bench: "Bench", run: Callable[[StructureStudy, int], Any],
     if bench.collect:
         study = StructureStudy(study.setting, _Finished(bench.cache.folder), bench.progress)
     try:
-        found = [run(study, seed) for seed in bench.seeds]
+        outcome = conclude(study, [run(study, seed) for seed in bench.seeds])
     except _Unfinished as left:
         return Outcome(UNFINISHED, "", f"the run {left} is not finished").as_dict()
-    outcome = conclude(study, found)
     own = study.setting
     where = f"{own.data}, {'-'.join(map(str, own.channels))} channels, T = {own.timesteps}, first {own.tested} test images"
     return replace(outcome, seeds=bench.seeds, data=where).as_dict()
@@ -420,10 +419,8 @@ def claim_b3(bench: "Bench") -> dict[str, Any]:
     """Measure how few timesteps training with fewer and fewer of them needs."""
     def conclude(study: StructureStudy, found: list[Any]) -> Outcome:
         full = study.setting.timesteps
-        reached = []
-        for run in found:
-            start = run["curve"][0]["accuracy"]
-            reached.append(min(row["timesteps"] for row in run["curve"] if row["accuracy"] >= start - MOST_LOST))
+        # The length that held-out samples chose, not the best one in hindsight.
+        reached = [run["timesteps"] if run["accuracy"] >= run["curve"][0]["accuracy"] - MOST_LOST else full for run in found]
         rows = []
         for place, steps in enumerate((full, *study.setting.lengths)):
             trained = [row["accuracy"] for run in found for row in run["curve"] if row["timesteps"] == steps]
@@ -431,7 +428,8 @@ def claim_b3(bench: "Bench") -> dict[str, Any]:
                          "untrained": "" if not place else _span([run["untrained"][place - 1]["accuracy"] for run in found])})
         return Outcome(judge(max(reached) <= full // 4, max(reached) < full),
                        f"T = {_span(reached, '.0f')} from {full} at most 2 points below",
-                       "the rule is a quarter of the timesteps; the paper compares with other networks", rows=rows)
+                       "the rule is a quarter of the timesteps, at the length that held-out samples chose; the paper compares "
+                       "with other networks", rows=rows)
 
     return _measure(bench, lambda study, seed: study.short(seed), conclude)
 
