@@ -73,7 +73,7 @@ def _decades(axis: Axes, which: str) -> None:
 
 def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
     axis = figure.subplots()
-    titles = {}
+    titles: dict[tuple[float, float], str] = {}
     for index, (name, points) in enumerate(content["series"].items()):
         axis.errorbar([point["x"][0] for point in points], [point["y"][0] for point in points],
                       yerr=[point["y"][1] for point in points], fmt=MARKS[index], color=COLOURS[index], markersize=5, linewidth=1,

@@ -91,7 +91,7 @@ class RunCache:
         versions |= {name: version for name in _PACKAGES if (version := package_version(name))}
         write_json(path, {"schema": SCHEMA, "key": json.loads(_canonical(key)), "versions": versions,
                           "seconds": round(time.monotonic() - began, 3), "result": json.loads(text)})
-        return json.loads(text)  # type: ignore[no-any-return]
+        return json.loads(text)
 
 
 def _canonical(value: Mapping[str, Any], what: str = "Key") -> str:

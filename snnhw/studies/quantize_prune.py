@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from snnhw import ir
 from snnhw.compress.config import EncodingConfig, PruneConfig, QuantConfig, Recipe, StageConfig
 from snnhw.compress.data import Dataset, load_dataset
 from snnhw.compress.spikes import make_encoder
@@ -207,7 +208,7 @@ class Study:
             return Recipe(**common, encoding=EncodingConfig(kind="accumulate", levels=self.images.levels),
                           samples=setting.float_samples,
                           pretrain=StageConfig(epochs=setting.float_epochs, learning_rate=setting.float_rate))
-        when = "before" if point.schedule == "joint" else setting.epochs // 2
+        when: Literal["before"] | int = "before" if point.schedule == "joint" else setting.epochs // 2
         return Recipe(**common, encoding=EncodingConfig(kind="events"), samples=setting.samples,
                       finetune=StageConfig(epochs=setting.epochs, learning_rate=setting.rate),
                       quantize=QuantConfig(weight_bits=point.bits, scale="clip", state_bits=STATE_BITS, decay="shift", when=when),
@@ -301,7 +302,7 @@ class Study:
             compared, differences = _compare(network, recipe, graph, spikes)
         save_graph(graph, path)
         exact = {name: {node.name: asdict(parse_encoding(name).exact(node.weight, node.weight_bits))
-                        for node in graph.nodes if hasattr(node, "weight_bits")} for name in ENCODINGS}
+                        for node in graph.nodes if isinstance(node, ir.Linear)} for name in ENCODINGS}
         return {"validation": validation, "test": test, "losses": losses, "compared": compared, "differences": differences,
                 "layers": [asdict(layer) for layer in record_densities(graph, spikes)], "exact": exact}
 

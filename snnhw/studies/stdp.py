@@ -1,6 +1,8 @@
 """Claims C1, C3, C4 and C5 on networks that learn by spike timing: run seed by seed, judged over all of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +46,7 @@ def _runs(bench: "Bench", claim: str) -> list[Mapping[str, Any]] | Outcome:
         return CLAIMS[claim](data[0], (seed,), lambda stage, done, total, text: bench.progress(f"{stage} {text}"),
                              train=train, test=test)
 
-    return [bench.cache.run(key, lambda seed=seed: measure(seed))  # type: ignore[misc]
-            for seed, key in zip(bench.seeds, keys, strict=True)]
+    return [bench.cache.run(key, partial(measure, seed)) for seed, key in zip(bench.seeds, keys, strict=True)]
 
 
 def _concluded(bench: "Bench", claim: str, conclude: Callable[[Sequence[Mapping[str, Any]]], Outcome]) -> dict[str, Any]:
@@ -62,12 +63,15 @@ def _spread(runs: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]
     return Spread(tuple(float(read(run["rows"][0])) for run in runs))
 
 
+def _rounded(when: str, name: str) -> Callable[[Mapping[str, Any]], float]:
+    return lambda row: float(row[when][name])
+
+
 def claim_c1(bench: "Bench") -> dict[str, Any]:
     """Measure what 8-bit fixed point saves and costs."""
     def conclude(runs: Sequence[Mapping[str, Any]]) -> Outcome:
         loss, memory = _spread(runs, lambda row: row["loss"]), _spread(runs, lambda row: row["memory_ratio"])
-        rows = [{"words": name, "accuracy": _spread(runs, lambda row, name=name: row[name]).percent()}
-                for name in ("float32", *ROUNDINGS)]
+        rows = [{"words": name, "accuracy": _spread(runs, itemgetter(name)).percent()} for name in ("float32", *ROUNDINGS)]
         why = []
         if memory.mean < 3.8:
             why.append(f"memory falls by {memory.mean:.2f} times, not 4")
@@ -103,8 +107,7 @@ def claim_c4(bench: "Bench") -> dict[str, Any]:
         rows = []
         for when in ("after", "training"):
             for width in (4, 8):
-                means = {rounding: _spread(runs, lambda row, when=when, name=f"{width} {rounding}": row[when][name])
-                         for rounding in ROUNDINGS}
+                means = {rounding: _spread(runs, _rounded(when, f"{width} {rounding}")) for rounding in ROUNDINGS}
                 values = [spread.mean for spread in means.values()]
                 apart[when, width] = max(values) - min(values)
                 rows.append({"rounded": {"after": "after training", "training": "in training"}[when], "weights": f"{width} b"}

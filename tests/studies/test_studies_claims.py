@@ -112,6 +112,14 @@ def test_a3_compares_energies_at_equal_accuracy(ternary, pruned, lost, verdict):
     assert (ratio > 1) == (verdict != NOT)
 
 
+def test_a3_wants_every_seed():
+    points = [trained(point, seed=seed, zeros=zeros) for seed, ternary in ((1, 0.9), (2, 0.3))
+              for point, zeros in ((Point("joint", 2), ternary), (Point("joint", 8, 0.8), 0.8))]
+    outcome = CLAIMS["A3"](Grid(points))
+    assert outcome.verdict == NOT
+    assert outcome.why.startswith("the ratio of a seed is 0.")
+
+
 @pytest.mark.parametrize(("changes", "verdict"), [
     ({}, REPRODUCED), ({2: 0.52}, REPRODUCED), ({2: 0.45}, DIRECTION), ({2: 0.85}, DIRECTION), ({3: 0.1}, NOT), ({8: 0.05}, NOT)])
 def test_a4_wants_fewer_zeros_with_every_bit(changes, verdict):
@@ -258,6 +266,7 @@ def test_data_that_is_missing_is_named(tmp_path, monkeypatch):
 def test_what_is_not_finished_is_said(tmp_path):
     bench = Bench(RunCache(tmp_path), (1, 2), quick=True, collect=True)
     found, = run_claims(choose_claims(["A3"]), bench)
+    assert found["command"] == "snnhw claims A3 --out claims --quick --seeds 2"
     assert (found["verdict"], found["why"]) == ("not finished", "4 of 4 runs are not finished")
     assert list(tmp_path.iterdir()) == []
 
