@@ -14,9 +14,10 @@ INTRODUCTION = """\
 
 `snnhw claims --out FOLDER --write docs/claims.md` wrote this page. Each claim was measured again on networks of this project, on
 the data named with it, and judged by the rule that stands there. *Reproduced*: the rule holds. *Direction only*: the sign holds,
-the size does not. *Not reproduced*: neither does. Numbers are means and standard deviations over seeds; accuracies are those of
-the test split, and whatever was chosen was chosen on samples held out of the training split. Energies are modelled, not measured
-([the model](compression-model.md)).
+the size does not. *Not reproduced*: neither does. Numbers are means over seeds, with the standard deviation (±) or the range;
+accuracies are those of the test split, and no network or format is chosen by them. What is measured is where they fall: the
+pruned share of A2 and the narrowest words of C3 are read off the test split. Energies are modelled, not measured ([the
+model](compression-model.md)).
 """
 
 
