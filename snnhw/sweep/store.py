@@ -27,7 +27,6 @@ __all__ = ["Store", "copy_model", "model_hash"]
 
 SCHEMA = 1
 CODE = "model.py", "recipe.toml"
-_CHECKPOINTS = ".safetensors", ".pt", ".pth"
 
 
 def model_hash(folder: Path) -> str:
