@@ -103,7 +103,8 @@ class Setting:
     weight_bits: int = 8
 
 
-MNIST = Setting("mnist", 28, 15, (16, 32, 64), 2, True, 20, (10, 5, 3, 2, 1), 0.96, 30_000, 8, 1e-2, 4000, 1, 1e-3, 1, 2000, 500)
+MNIST = Setting("mnist", 28, 15, (16, 32, 64), 2, True, 20, (10, 5, 3, 2, 1), 0.92, 30_000, 8, 1e-2, 4000, 1, 1e-3, 1, 2000, 500)
+LATER = ("variance", "lengths")  # of a setting: what the wide network does not depend on
 DIGITS = Setting("digits", 8, 16, (12, 24, 32), 1, False, 20, (10, 5, 2, 1), 0.95, 1397, 12, 1e-2, 500, 1, 1e-3, 0, 400, 200)
 
 
@@ -170,7 +171,10 @@ class StructureStudy:
             "quantize": {"weight_bits": own.weight_bits, "state_bits": 24, "decay": "mul", "decay_bits": 12}})
 
     def _key(self, run: str, seed: int, **more: Any) -> dict[str, Any]:
-        return {"study": "chowdhury", "revision": REVISION, "setting": asdict(self.setting), "run": run, "seed": seed, **more}
+        setting = asdict(self.setting)
+        for later in LATER if run == "wide" else ():
+            del setting[later]
+        return {"study": "chowdhury", "revision": REVISION, "setting": setting, "run": run, "seed": seed, **more}
 
     # -------------------------------------------------------------- networks
 
