@@ -104,7 +104,8 @@ def _grid(name: str) -> Callable[[Bench], Outcome]:
             left = sum(study.find(seed, point) is None for seed in bench.seeds for point in NEEDS[name])
             return Outcome(UNFINISHED, "", f"{left} of {len(bench.seeds) * len(NEEDS[name])} runs are not finished")
         outcome = SCHAEFER[name](grid)
-        return replace(outcome, data=f"{setting.data}, {_size(setting)}, T = {setting.timesteps}")
+        return replace(outcome, data=f"{setting.data}, {_size(setting)}, T = {setting.timesteps}, {setting.epochs} epochs on "
+                                     f"{setting.samples:,} images")
 
     return measure
 
@@ -253,4 +254,5 @@ def run_claims(claims: Sequence[Claim], bench: Bench) -> list[dict[str, Any]]:
 def _command(claim: Claim, bench: Bench) -> str:
     """Return what measures a claim again."""
     extra = " --quick" if bench.quick else f" --data {bench.data}" if claim.id[0] == "A" and bench.data != "mnist" else ""
-    return f"snnhw claims {claim.id} --out claims{extra}"
+    seeds = "" if bench.seeds == (QUICK_SEEDS if bench.quick else SEEDS) else f" --seeds {len(bench.seeds)}"
+    return f"snnhw claims {claim.id} --out claims{extra}{seeds}"

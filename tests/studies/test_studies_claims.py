@@ -364,7 +364,7 @@ def test_the_whole_way(tmp_path, monkeypatch):
     bench = Bench(RunCache(tmp_path), (1,), quick=True)
     found, = run_claims(choose_claims(["A3"]), bench)
     assert found["verdict"] in (REPRODUCED, DIRECTION, NOT)
-    assert (found["seeds"], found["data"]) == ([1], "digits, 64-16-10, T = 8")
+    assert (found["seeds"], found["data"]) == ([1], "digits, 64-16-10, T = 8, 2 epochs on 128 images")
     assert [row["weights"] for row in found["rows"]] == ["rle4", "cp", "uop", "ubm"]
 
     made = grid_of(bench)
