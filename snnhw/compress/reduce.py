@@ -1,5 +1,6 @@
 """The command ``compress`` without the command line: a trained network becomes narrower, shorter, sparser, and integers."""
 
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,8 @@ def compress_model(source: str | Path, out: Path, *, recipe: Path | None = None,
     results: dict[str, Any] = {}
     with reproducible(rules.seed):
         given = _read_source(source, rules, data, out, checkpoint)
+        with tempfile.TemporaryDirectory() as place:  # refuse before the training what would be refused after it
+            write_nir(given.network, Path(place) / "network.nir")
         learns = {node.name: frozenset(rules.learn) for node in given.network.neurons}
         trainable = TrainableNetwork(given.network, learn=learns, surrogate=rules.surrogate).eval()
         accuracies = {"before": accuracy(trainable, rules, data, rules.timesteps)}

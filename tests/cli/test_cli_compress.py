@@ -8,6 +8,7 @@ import pytest
 import torch
 from snnhw_run import make_graph
 
+from snnhw.errors import NetworkError
 from snnhw.files import read_tensors, write_tensors
 from snnhw.ir import Encoding, Input, Readout, Window, load_graph, save_graph
 from snnhw.network import Behaviour, Conv, Linear, Network, Neuron, Pool
@@ -122,6 +123,19 @@ def test_without_training_structure_is_only_looked_at(snnhw, sources, tmp_path):
     assert results["structure"][0]["new_width"] < 6
     assert results["parameters"] == {"before": 126, "after": 126}
     assert load_graph(tmp_path / "graph.safetensors").shapes["lif1"] == (6, 6, 6)
+
+
+def test_what_no_nir_file_holds_is_refused_before_training(snnhw, sources, tmp_path, monkeypatch):
+    from snnhw.compress import reduce
+
+    def refuse(network, path):
+        raise NetworkError("layer 'lif1' (Neuron): must be one that NIR knows")
+
+    monkeypatch.setattr(reduce, "write_nir", refuse)
+    monkeypatch.setattr(reduce, "finetune", lambda *args, **options: pytest.fail("it was trained"))
+    done = snnhw("compress", sources / "given.nir", "--recipe", sources / "base.toml", "--out", tmp_path / "run")
+    assert (done.code, done.err) == (2, "error: layer 'lif1' (Neuron): must be one that NIR knows\n")
+    assert not (tmp_path / "run" / "graph.safetensors").exists()
 
 
 MODEL = """
