@@ -92,8 +92,10 @@ def find_widths(model: str | Path, out: Path, *, checkpoint: Path | None = None,
     given = tomllib.loads(read_bytes(folder / "recipe.toml", "recipe", 1 << 20).decode())
     given.setdefault("quantize", {})["layers"] = layers
     out.mkdir(parents=True, exist_ok=True)
-    if (folder / given["data"]).is_file():
-        write_bytes(out / given["data"], (folder / given["data"]).read_bytes())
+    source = folder / given["data"]
+    if source.is_file():
+        given["data"] = source.name  # beside the new recipe, wherever the old one had it
+        write_bytes(out / source.name, source.read_bytes())
     write_bytes(out / "model.py", (folder / "model.py").read_bytes())
     write_bytes(out / "recipe.toml", format_recipe(given).encode())
     write_tensors(out / "float.safetensors", floats)
@@ -118,14 +120,14 @@ def _costs(network: Network, recipe: Recipe, widths: tuple[int, ...], objective:
     names = [node.name for node in network.neurons]
     found: dict[str, dict[int, float]] = {name: {} for name in names}
     for bits in widths:
-        layers = {name: dict(recipe.quantize.layers.get(name, {})) | {"weight_bits": bits} for name in names}
-        quant = recipe.quantize.model_copy(update={"layers": layers})
-        graph = _graph(network, recipe.model_copy(update={"quantize": quant}), entry, calibration)
         if objective == "bits":
             made = TrainableNetwork(network)
             for name in names:
                 found[name][bits] = float(bits * sum(made.map(source).weight.numel() for source in made.sources(name)))
             continue
+        layers = {name: dict(recipe.quantize.layers.get(name, {})) | {"weight_bits": bits} for name in names}
+        quant = recipe.quantize.model_copy(update={"layers": layers})
+        graph = _graph(network, recipe.model_copy(update={"quantize": quant}), entry, calibration)
         plan = make_plan(graph)
         if objective == "blocks":
             uses = map_memories(plan, board)

@@ -2,8 +2,13 @@
 
 import json
 import re
+import shutil
 
 import pytest
+
+from snnhw.assets import asset
+from snnhw.compress.data import SPLITS, load_dataset
+from snnhw.files import write_tensors
 
 
 def test_writes_a_recipe_with_the_widths(snnhw, tmp_path):
@@ -16,6 +21,21 @@ def test_writes_a_recipe_with_the_widths(snnhw, tmp_path):
         assert re.search(rf"{name} = {{weight_bits = {bits}}}", recipe)
     assert found["cost"] <= found["uniform_costs"]["8"]
     assert (tmp_path / "narrow" / "model.py").exists()
+
+
+def test_data_go_beside_the_recipe(snnhw, tmp_path):
+    digits = load_dataset("digits", 1, tmp_path)
+    write_tensors(tmp_path / "mine.safetensors", {name: getattr(digits, name) for name in SPLITS})
+    model = shutil.copytree(asset("models", "digits"), tmp_path / "model")
+    recipe = (model / "recipe.toml").read_text()
+    (model / "recipe.toml").write_text(recipe.replace('data = "digits"', 'data = "../mine.safetensors"'))
+    before = sorted(tmp_path.rglob("*.safetensors"))
+    out = tmp_path / "runs" / "narrow"
+    done = snnhw("widths", model, "--out", out, "--widths", "8", "--samples", "50")
+    assert done.code == 0, done.err
+    assert 'data = "mine.safetensors"' in (out / "recipe.toml").read_text()
+    assert sorted(path for path in tmp_path.rglob("*.safetensors") if out not in path.parents) == before
+    assert (out / "mine.safetensors").exists()
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
