@@ -128,8 +128,11 @@ def _pretrain(setting: Setting) -> Json:
     return {"accuracy": found["accuracy"].get("float")}
 
 
-def _train(setting: Setting, folder: Path, share: float, samples: int) -> Json:
-    """Train a share of the epochs, lower, and estimate everything; the run folder is `folder`."""
+def _train(setting: Setting, folder: Path, share: float, samples: int, *, final: bool = False) -> Json:
+    """Train a share of the epochs, lower, and estimate everything; if final, measure on held-out samples too.
+
+    The run folder is `folder`.
+    """
     from snnhw.board import load_board
     from snnhw.plan import make_plan
     from snnhw.sweep.measure import estimates, load_trained
@@ -141,7 +144,7 @@ def _train(setting: Setting, folder: Path, share: float, samples: int) -> Json:
     loaded = load_trained(folder, holdout=study.holdout, seed=study.seed)
     plan = make_plan(loaded.graph, **setting.plan)
     found = estimates(loaded, plan, load_board(setting.board), samples)
-    if share == 1 and len(loaded.held):
+    if final and len(loaded.held):
         found["accuracy_held_out"] = loaded.accuracy(loaded.held)
     return found | {"layers": lowered["layers"], "training": {name: trained.get(name) for name in ("accuracy", "losses")}}
 
@@ -172,7 +175,7 @@ def _scratch(setting: Setting, stage: str) -> Iterator[Path]:
 def _full(setting: Setting) -> Json:
     stage = setting.study.stages.full
     with _new_folder(setting.trial / "full", setting.name) as folder:
-        return _train(setting, folder, stage.epochs, stage.samples)
+        return _train(setting, folder, stage.epochs, stage.samples, final=True)
 
 
 def _verify(setting: Setting) -> Json:
