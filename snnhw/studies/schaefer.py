@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from snnhw.cost.bands import format_energy
 from snnhw.cost.encodings import parse_encoding
-from snnhw.studies.grid import Grid, Spread, Trained
+from snnhw.studies.grid import FORMATS, Grid, Spread, Trained
 from snnhw.studies.quantize_prune import BITS, LEVELS, Point
 from snnhw.studies.verdicts import NOT, Outcome, judge
 
@@ -22,7 +22,6 @@ PUBLISHED_ZEROS = {2: 0.679, 3: 0.316, 4: 0.151, 6: 0.036, 8: 0.009}
 TERNARY, PRUNED, COMBINED = Point("joint", 2), Point("joint", 8, 0.8), Point("joint", 3, 0.8)
 LATER = Point("cumulative", 3, 0.8)
 DENSE = tuple(Point("joint", bits) for bits in BITS)
-SPARSE_FORMATS = "rle4", "cp", "uop", "ubm"
 _EPS = 1e-9           # sums of floats
 
 
@@ -82,7 +81,7 @@ def a2(grid: Grid) -> Outcome:
 
 def a3(grid: Grid) -> Outcome:
     """Return what pruned 8-bit weights cost more than ternary ones."""
-    ratios = {name: grid.ratio(PRUNED, TERNARY, name) for name in SPARSE_FORMATS}
+    ratios = {name: grid.ratio(PRUNED, TERNARY, name) for name in FORMATS}
     lost = grid.loss(TERNARY, PRUNED)
     main = ratios["rle4"]
     batch, chip = grid.ratio(PRUNED, TERNARY, "rle4", "batch"), grid.ratio(PRUNED, TERNARY, "rle4", "chip")
@@ -90,7 +89,7 @@ def a3(grid: Grid) -> Outcome:
              "ratio": ratios[name].text(3), "paper": paper,
              "all timesteps at once": grid.ratio(PRUNED, TERNARY, name, "batch").text(3),
              "weights on chip": grid.ratio(PRUNED, TERNARY, name, "chip").text(3)}
-            for name, paper in zip(SPARSE_FORMATS, ("1.457", "1.457", "1.343", "1.387"), strict=True)]
+            for name, paper in zip(FORMATS, ("1.457", "1.457", "1.343", "1.387"), strict=True)]
     equal = abs(lost.mean) <= EQUAL + _EPS
     higher = min(main.values) > 1
     near = main.mean >= 1 + (PUBLISHED_RATIO - 1) / 2
@@ -164,13 +163,13 @@ def a6(grid: Grid) -> Outcome:
     """Return whether run lengths and coordinates beat offsets and masks."""
     rows, wins = [], []
     for point in (TERNARY, PRUNED, COMBINED):
-        energies = {name: grid.energy(point, name) for name in SPARSE_FORMATS}
+        energies = {name: grid.energy(point, name) for name in FORMATS}
         wins.append(max(energies["rle4"].mean, energies["cp"].mean) < min(energies["uop"].mean, energies["ubm"].mean))
-        rows.append({"weights": point.title} | {name: _energy(energies[name]) for name in SPARSE_FORMATS})
-    first = {name: grid.energy(TERNARY, name) for name in SPARSE_FORMATS}
+        rows.append({"weights": point.title} | {name: _energy(energies[name]) for name in FORMATS})
+    first = {name: grid.energy(TERNARY, name) for name in FORMATS}
     why = "" if all(wins) else f"holds for {sum(wins)} of {len(wins)} points"
     return Outcome(judge(all(wins), wins[0]),
-                   "ternary: " + " / ".join(f"{name} {_energy(first[name])}" for name in SPARSE_FORMATS), why,
+                   "ternary: " + " / ".join(f"{name} {_energy(first[name])}" for name in FORMATS), why,
                    grid.seeds(TERNARY, PRUNED, COMBINED), rows=rows)
 
 
