@@ -21,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from snnhw.errors import FileError
-from snnhw.sweep.space import Axis, Range, Values, choice_label, draw, grid, grid_size
+from snnhw.sweep.space import Axis, Range, Values, choice_label, draw, grid, grid_size, snap
 from snnhw.sweep.study import Study
 
 __all__ = ["Proposer"]
@@ -69,7 +69,8 @@ class _Sampler(BaseSampler):
         point = draw(self._space, rng)
         inner = self._inner(int(rng.integers(1 << 31)))
         if inner is not None:
-            point |= inner.sample_relative(study, trial, search_space)
+            point |= {name: snap(self._space[name], value)
+                      for name, value in inner.sample_relative(study, trial, search_space).items()}
         used = {_key(other.params) for other in study.get_trials(deepcopy=False) if other.number != trial.number}
         if self._study.sampler.kind == "grid":
             return next(point for point in grid(self._space) if _key(point) not in used)

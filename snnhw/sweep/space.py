@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Axis", "Range", "Values", "choice_label", "draw", "flatten_axes", "grid", "grid_size", "set_field", "settings"]
+__all__ = ["Axis", "Range", "Values", "choice_label", "draw", "flatten_axes", "grid", "grid_size", "set_field", "settings",
+           "snap"]
 
 Values = dict[str, Any]
 """A value for each axis, by dotted name."""
@@ -106,6 +107,11 @@ def draw(space: Mapping[str, Axis], rng: np.random.Generator) -> Values:
     """Return a point at random. Values of lists are labels."""
     return {name: axis.draw(rng) if isinstance(axis, Range) else choice_label(axis[int(rng.integers(len(axis)))])
             for name, axis in space.items()}
+
+
+def snap(axis: Axis, value: Any) -> Any:
+    """Return a drawn value as :meth:`Range.numbers` has it: 0.35, not 0.35000000000000003."""
+    return round(value, 12) if isinstance(axis, Range) and axis.step is not None and isinstance(value, float) else value
 
 
 def settings(space: Mapping[str, Axis], point: Values) -> Values:

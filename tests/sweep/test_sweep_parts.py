@@ -211,3 +211,13 @@ def test_grid_is_gone_through_once(tmp_path):
     found = propose(study, tmp_path / "journal.log", 61)
     assert found[60] is None
     assert found[:60] == list(grid(study.space))
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2"])
+def test_proposals_lie_on_the_steps(tmp_path, kind):
+    study = load_study(write_study(tmp_path, STUDY.replace("startup = 4", f'kind = "{kind}"\nstartup = 4\npopulation = 4')))
+    proposer, steps = Proposer(study, tmp_path / "journal.log"), study.space["prune.sparsity"].numbers()
+    for number in range(30):
+        point = proposer.point(number)
+        assert point["prune.sparsity"] in steps
+        proposer.tell(number, [point["prune.sparsity"], float(point["plan.lanes"])])
