@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from snnhw.studies.grid import Grid, Spread, Trained
+from snnhw.studies.grid import FORMATS, Grid, Spread, Trained
 from snnhw.studies.quantize_prune import BITS, CHECKED, Point
 
 __all__ = ["figure_data"]
 
 LEVELS_OF = {"DRAM": ("dram", "dram_link"), "buffer": ("global_buffer", "array_link"),
              "scratchpads": ("input_spad", "weight_spad", "sum_spad", "unit_link"), "units": ("units",)}
-SHOWN = "rle4", "cp", "uop", "ubm", "dense"
 
 
 def figure_data(grid: Grid) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def _pruning(grid: Grid) -> dict[str, Any]:
     series = {}
     for bits in (2, 8):
         points = [point for point in grid.complete if point.schedule == "joint" and point.bits == bits]
-        for name in SHOWN[:4]:
+        for name in FORMATS:
             if len(points) > 1:
                 width = "ternary" if bits == 2 else f"{bits} b"
                 series[f"{name}, {width}"] = [[point.pruned * 100, *_uj(grid.energy(point, name))] for point in points]

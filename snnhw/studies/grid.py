@@ -15,8 +15,8 @@ from snnhw.studies.quantize_prune import Point
 
 __all__ = ["ARCHITECTURES", "FORMATS", "Grid", "Spread", "Trained"]
 
-FORMATS = "rle4", "cp", "uop", "ubm", "dense"
-"""Formats of weights that energies are given for."""
+FORMATS = "rle4", "cp", "uop", "ubm"
+"""Formats of sparse weights that energies are given for."""
 ARCHITECTURES = {"dram": ("eyeriss45", 1), "batch": ("eyeriss45", 0), "chip": ("onchip45", 1)}
 """Architecture, and timesteps for which a weight that is brought is used: 1, or all of a sample (0)."""
 TABLE = "dram"  # where nothing else is said
