@@ -105,7 +105,8 @@ class Setting:
     weight_bits: int = 8
 
 
-MNIST = Setting("mnist", 28, 15, (16, 32, 64), 2, True, 20, (10, 5, 3, 2, 1), 0.92, 30_000, 8, 16, 1e-2, 4000, 1, 1e-3, 1, 10_000, 500)
+MNIST = Setting("mnist", 28, 15, (16, 32, 64), 2, True, 20, (10, 5, 3, 2, 1), 0.92, 30_000, 8, 16, 1e-2, 4000, 1, 1e-3, 1,
+                10_000, 500)
 LATER = ("variance", "lengths", "narrow_epochs")  # of a setting: what the wide network does not depend on
 DIGITS = Setting("digits", 8, 16, (12, 24, 32), 1, False, 20, (10, 5, 2, 1), 0.95, 1397, 12, 12, 1e-2, 500, 1, 1e-3, 0, 400, 200)
 
