@@ -37,9 +37,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "mnist, 4 bits": ("mnist", {}),
     "mnist, ternary": ("mnist", {"finetune": SHORT, "quantize": {"weight_bits": "ternary"}}),
     "mnist, 4 bits, 87.5 % in banks": ("mnist", {"finetune": SHORT, "prune": BANKS}),
+    "mnist, 4 bits, few spikes": ("mnist", {"finetune": SHORT, "activity": {"spikes": 3.0}}),
     "mnist, 4 bits, 80 % global": ("mnist", {"finetune": SHORT, "prune": {"sparsity": 0.8, "scope": "global"}}),
     "mnist, 4 bits, 87.5 % in banks, distilled, few spikes": ("mnist", {
-        "finetune": SHORT, "prune": {**BANKS, "until": 2}, "distill": {"weight": 0.5}, "activity": {"spikes": 0.2}}),
+        "finetune": SHORT, "prune": {**BANKS, "until": 2}, "distill": {"weight": 0.5}, "activity": {"spikes": 3.0}}),
     "fashion, 784-128-10, 4 bits": ("mnist", {"data": "fashion", "finetune": SHORT}),
     "lenet, 4 bits": ("lenet", {}),
 }
