@@ -16,8 +16,8 @@ __all__ = ["CAPTIONS", "draw_claims"]
 COLOURS = "#1f4e8c", "#c2571a", "#2d7d46", "#7a3b8f", "#a0841c", "#5b6770"
 MARKS = "o", "s", "^", "D", "v", "P"
 INK, RULE = "#1c1c1c", "#d5d5d5"
-LABELLED = 6        # points of a front that carry their name
-SHOWN_POINTS = 8    # of accuracy below the best that are shown
+LABEL_DISTANCE = 1.3    # ratio of energies of neighbours on a front that carry their names
+SHOWN_POINTS = 8        # of accuracy below the best that are shown
 
 CAPTIONS = {
     "accuracy": "Test accuracy over energy of a sample (run-length weights, DRAM, timestep by timestep); the line is the Pareto "
@@ -79,10 +79,13 @@ def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
                       yerr=[point["y"][1] for point in points], fmt=MARKS[index], color=COLOURS[index], markersize=5, linewidth=1,
                       label=name)
         titles |= {(point["x"][0], point["y"][0]): point["title"] for point in points}
-    front = [tuple(point) for point in content["front"]]
+    front = [(float(x), float(y)) for x, y in content["front"]]
     axis.plot(*zip(*front, strict=True), color=INK, linewidth=1, zorder=1, label="Pareto front")
     best = max(y for _, y in front)
-    near = [point for point in front if best - point[1] <= 3][:LABELLED]
+    near: list[tuple[float, float]] = []
+    for x, y in front:
+        if best - y <= 3 and (not near or x >= LABEL_DISTANCE * near[-1][0]):
+            near.append((x, y))
     for index, (x, y) in enumerate(near):
         above = index % 2 == 0
         axis.annotate(titles.get((x, y), ""), (x, y), xytext=(-5, 7) if above else (5, -13), textcoords="offset points",
