@@ -20,11 +20,10 @@ import numpy as np
 
 from snnhw.cli.output import versions
 from snnhw.compress.flow import lower_model, train_model
-from snnhw.files import read_tensors
+from snnhw.files import format_toml, read_tensors, write_bytes
 from snnhw.ir import load_graph
 from snnhw.plan import make_plan
 from snnhw.studies.cache import RunCache
-from snnhw.sweep.candidate import format_recipe
 from snnhw.verify import check_undisturbed, compile_plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +68,7 @@ class Bench:
     def _folder(self, model: str, recipe: dict[str, Any], place: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         (place / "model.py").write_bytes((ROOT / "models" / model / "model.py").read_bytes())
-        (place / "recipe.toml").write_text(format_recipe(recipe))
+        (place / "recipe.toml").write_text(format_toml(recipe))
         return place
 
     def pretrained(self, model: str, recipe: dict[str, Any]) -> Path:
@@ -151,7 +150,7 @@ def main() -> int:
             print(json.dumps({name: {"seed": seed, "accuracy": found["accuracy"], "rtl": found["rtl"]}}), flush=True)
         record[name] = {"seeds": rows, "versions": versions()}
         if given.record:
-            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+            write_bytes(RECORD, (json.dumps(record, indent=1) + "\n").encode())
     return int(broken)
 
 

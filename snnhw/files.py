@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -20,10 +21,11 @@ from safetensors.numpy import save as save_bytes
 
 from snnhw.errors import FileError
 
-__all__ = ["MAX_FILE_BYTES", "atomic_folder", "parse_json", "read_bytes", "read_json", "read_tensors",
+__all__ = ["MAX_FILE_BYTES", "atomic_folder", "format_toml", "parse_json", "read_bytes", "read_json", "read_tensors",
            "write_bytes", "write_json", "write_tensors"]
 
 MAX_FILE_BYTES = 1 << 30
+_TOML_BARE = re.compile(r"[A-Za-z0-9_-]+")  # keys that need no quotes
 MAX_JSON_BYTES = 16 << 20
 MAX_HEADER_BYTES = 4 << 20  # of a safetensors file; parsed JSON takes up to 25 times as much memory
 
@@ -148,6 +150,33 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
         raise FileError(f"{what} cannot be written: {_reason(error)}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _toml_value(value: Any) -> str:
+    """Return a value as TOML on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return _toml_text(value)
+    if isinstance(value, Mapping):
+        pairs = (f"{_toml_key(name)} = {_toml_value(inner)}" for name, inner in value.items() if inner is not None)
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return repr(value)
+
+
+def _toml_key(name: str) -> str:
+    return name if _TOML_BARE.fullmatch(name) else _toml_text(name)
+
+
+def _toml_text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def format_toml(tree: Mapping[str, Any]) -> str:
+    """Return a tree of plain values as TOML, one line for each field or table; None is left out."""
+    return "".join(f"{_toml_key(name)} = {_toml_value(value)}\n" for name, value in tree.items() if value is not None)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def compress_model(source: str | Path, out: Path, *, recipe: Path | None = None,
     if recipe is None:
         recipe = model_folder(source) / "recipe.toml"
     rules = load_recipe(Path(recipe))
+    if rules.convert is not None and rules.structure is None:
+        raise UsageError("recipe section [convert] must come with [structure]: a trained network keeps its weights")
     data = load_data(rules, Path(recipe).parent)
     if not source.exists():
         source = model_folder(source)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from snnhw import reference
 from snnhw.assets import asset
 from snnhw.errors import FileError, UsageError
-from snnhw.files import read_bytes, write_bytes, write_json, write_tensors
+from snnhw.files import format_toml, read_bytes, write_bytes, write_json, write_tensors
 from snnhw.ir import Graph, save_graph
 from snnhw.stdp.config import StdpRecipe, load_stdp_recipe
 from snnhw.stdp.data import StdpData, load_stdp_data
@@ -116,7 +116,11 @@ def train_model(model: str | Path, out: Path, *, seed: int | None = None, weight
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"option --{first['loc'][-1]} is wrong: {first['msg'].removeprefix('Value error, ')}") from None
-    write_bytes(out / RECIPE, read_bytes(folder / RECIPE, "recipe"))  # explorations of the run folder begin with it
+    # Explorations of the run folder begin with it.
+    given = any(value is not None for value in changes.values())
+    write_bytes(out / RECIPE, format_toml(recipe.model_dump()).encode() if given else read_bytes(folder / RECIPE, "recipe"))
+    if (beside := folder / recipe.data).is_file() and beside.resolve() != (out / beside.name).resolve():
+        write_bytes(out / beside.name, read_bytes(beside, "data"))
     lower_stdp(_tiny(recipe))  # refuses formats without hardware before the training
     training = train_stdp(recipe, data, progress=progress)
     network = training.network

@@ -107,6 +107,8 @@ class Setting:
 
 MNIST = Setting("mnist", 28, 15, (16, 32, 64), 2, True, 20, (10, 5, 3, 2, 1), 0.92, 30_000, 8, 16, 1e-2, 4000, 1, 1e-3, 1,
                 10_000, 500)
+TRIED = ("; tried before, on the first 2,000 test images: 96 % and half the training of the narrow network (4.6 to 6.1 times "
+         "fewer, 0.35 to 0.90 points lost), and 92 % with half its training (8.5 to 11.7 times, 1.40 to 1.95 points)")
 LATER = ("variance", "lengths", "narrow_epochs")  # of a setting: what the wide network does not depend on
 DIGITS = Setting("digits", 8, 16, (12, 24, 32), 1, False, 20, (10, 5, 2, 1), 0.95, 1397, 12, 12, 1e-2, 500, 1, 1e-3, 0, 400, 200)
 
@@ -409,7 +411,7 @@ def claim_b1(bench: "Bench") -> dict[str, Any]:
         return Outcome(judge(whole, min(ratios) >= 2 and max(losses) <= 0.03),
                        f"{_span(ratios, '.1f')} times fewer parameters at {_points([-loss for loss in losses])}",
                        f"the rule is 8 times fewer at most 1.5 points below, with components that explain "
-                       f"{study.setting.variance:.0%} of the variance", rows=rows)
+                       f"{study.setting.variance:.0%} of the variance{TRIED if study.setting is MNIST else ''}", rows=rows)
 
     return _measure(bench, lambda study, seed: (study.wide(seed), study.narrow(seed)), conclude)
 

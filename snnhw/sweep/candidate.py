@@ -3,48 +3,21 @@
 import hashlib
 import json
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from snnhw.files import format_toml
 from snnhw.sweep.space import Values, set_field
 from snnhw.sweep.store import copy_model
 
-__all__ = ["check_recipe", "format_recipe", "make_recipe", "plan_options", "pretrain", "pretrain_key", "read_recipe",
+__all__ = ["check_recipe", "make_recipe", "plan_options", "pretrain", "pretrain_key", "read_recipe",
            "shrink", "train", "write_folder"]
 
 Table = dict[str, Any]
 PLAN = "plan."
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def _inline(value: Any) -> str:
-    """Return a value as TOML on one line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_name(name)} = {_inline(inner)}" for name, inner in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return repr(value)
-
-
-def _name(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def format_recipe(recipe: Mapping[str, Any]) -> str:
-    """Return a recipe as TOML, one line for each field or table."""
-    return "".join(f"{_name(name)} = {_inline(value)}\n" for name, value in recipe.items())
 
 
 def make_recipe(base: Mapping[str, Any], fixed: Mapping[str, Any], values: Values) -> Table:
@@ -113,7 +86,7 @@ def check_recipe(recipe: Table, folder: Path) -> None:
     """Refuse a recipe that training would refuse, without training: through a file in `folder`, which it is named by."""
     from snnhw.compress.config import load_recipe
     path = folder / "recipe.toml"
-    path.write_text(format_recipe(recipe), encoding="utf-8")
+    path.write_text(format_toml(recipe), encoding="utf-8")
     load_recipe(path)
 
 
@@ -145,7 +118,7 @@ def pretrain_key(recipe: Table, after_pretrain: Sequence[str], epochs: str, mode
 def write_folder(model: Path, folder: Path, recipe: Table) -> Path:
     """Write a model folder: the code of another one, and a recipe."""
     copy_model(model, folder, skip=("recipe.toml",))
-    (folder / "recipe.toml").write_text(format_recipe(recipe), encoding="utf-8")
+    (folder / "recipe.toml").write_text(format_toml(recipe), encoding="utf-8")
     return folder
 
 

@@ -17,13 +17,12 @@ from snnhw.compress.widths import allocate, narrow_states, sensitivities
 from snnhw.cost.flow import make_target, predict_counts
 from snnhw.cost.rungs import full_energy
 from snnhw.errors import FileError
-from snnhw.files import read_bytes, write_bytes, write_tensors
+from snnhw.files import format_toml, read_bytes, write_bytes, write_tensors
 from snnhw.ir import Graph, Input
 from snnhw.network import Network
 from snnhw.plan import make_plan
 from snnhw.plan.ram import map_memories
 from snnhw.reference import run
-from snnhw.sweep.candidate import format_recipe
 
 __all__ = ["Objective", "find_widths"]
 
@@ -97,7 +96,7 @@ def find_widths(model: str | Path, out: Path, *, checkpoint: Path | None = None,
         given["data"] = source.name  # beside the new recipe, wherever the old one had it
         write_bytes(out / source.name, source.read_bytes())
     write_bytes(out / "model.py", (folder / "model.py").read_bytes())
-    write_bytes(out / "recipe.toml", format_recipe(given).encode())
+    write_bytes(out / "recipe.toml", format_toml(given).encode())
     write_tensors(out / "float.safetensors", floats)
     uniform = {bits: sum(costs[name][bits] for name in costs) for bits in widths}
     return {

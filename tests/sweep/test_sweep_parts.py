@@ -11,8 +11,9 @@ from sweep_studies import STUDY, write_study
 
 from snnhw.cost.pareto import pareto_front
 from snnhw.errors import UsageError
+from snnhw.files import format_toml
 from snnhw.sweep import load_study
-from snnhw.sweep.candidate import format_recipe, make_recipe, plan_options, pretrain_key, shrink
+from snnhw.sweep.candidate import make_recipe, plan_options, pretrain_key, shrink
 from snnhw.sweep.rank import crowding, fronts, order
 from snnhw.sweep.sampler import Proposer
 from snnhw.sweep.space import Range, draw, flatten_axes, grid, grid_size, settings
@@ -155,7 +156,7 @@ tables = st.dictionaries(keys, st.recursive(leaves, lambda inner: st.lists(inner
 
 @given(tables)
 def test_recipes_read_back_as_written(table):
-    assert tomllib.loads(format_recipe(table)) == table
+    assert tomllib.loads(format_toml(table)) == table
 
 
 def propose(study, journal, count):
