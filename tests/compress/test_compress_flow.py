@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from snnhw import reference
+from snnhw.compress import flow
 from snnhw.compress.data import load_dataset
 from snnhw.compress.flow import load_model, lower_model, model_folder, train_model
 from snnhw.errors import FileError, NetworkError, UsageError
@@ -148,7 +149,7 @@ def test_a_checkpoint_for_other_formats_is_refused(run, tmp_path):
 
 def test_a_network_that_does_not_fit_the_data_is_refused(tmp_path):
     few = write_folder(tmp_path / "few", model=MODEL.replace("nn.Linear(10, 3)", "nn.Linear(10, 2)"))
-    with pytest.raises(NetworkError, match=r"^layer 'lif2' \(Leaky\): must have at least 3 neurons, one for each class, not 2$"):
+    with pytest.raises(NetworkError, match=r"^layer 'lif2' \(Neuron\): must have at least 3 neurons, one for each class, not 2$"):
         train_model(few, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -286,3 +287,109 @@ def test_the_digits_split_is_fixed():
     assert len(first.test_labels) == 400
     assert np.array_equal(first.test_values, second.test_values)
     assert not np.array_equal(first.test_values, other.test_values)
+
+
+HEAD = """
+import snntorch as snn
+import torch
+from torch import nn
+
+class Net(nn.Module):
+"""
+MODELS = {
+    # Batch normalization and dropout learn in the user's own forward; the float network has them folded or left out.
+    "convolution": HEAD + """
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.lif1 = snn.Leaky(beta=0.75)
+        self.pool = nn.MaxPool2d(2)
+        self.fc = nn.Linear(12, 3)
+        self.lif2 = snn.Leaky(beta=0.75)
+
+    def forward(self, x):
+        mem1, mem2, record = self.lif1.init_leaky(), self.lif2.init_leaky(), []
+        for step in range(x.size(0)):
+            spk1, mem1 = self.lif1(self.norm(self.conv(x[step])), mem1)
+            spk2, mem2 = self.lif2(self.fc(self.pool(spk1).flatten(1)), mem2)
+            record.append(spk2)
+        return torch.stack(record)
+""",
+    "recurrence": HEAD + """
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(12, 8)
+        self.lif1 = snn.RLeaky(beta=0.75, linear_features=8)
+        self.fc2 = nn.Linear(8, 3)
+        self.lif2 = snn.Leaky(beta=0.75)
+
+    def forward(self, x):
+        (spk1, mem1), mem2, record = self.lif1.init_rleaky(), self.lif2.init_leaky(), []
+        for step in range(x.size(0)):
+            spk1, mem1 = self.lif1(self.fc1(x[step]), spk1, mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            record.append(spk2)
+        return torch.stack(record)
+""",
+    "membrane": HEAD + """
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(12, 8)
+        self.lif1 = snn.Leaky(beta=0.75)
+        self.fc2 = nn.Linear(8, 3)
+        self.li = snn.Leaky(beta=0.75, reset_mechanism="none")
+
+    def forward(self, x):
+        mem1, mem2, record = self.lif1.init_leaky(), self.li.init_leaky(), []
+        for step in range(x.size(0)):
+            spk1, mem1 = self.lif1(self.fc1(x[step]), mem1)
+            _, mem2 = self.li(self.fc2(spk1), mem2)
+            record.append(mem2)
+        return torch.stack(record).sum(0)
+""",
+}
+SHAPED = RECIPE + "[input]\nshape = [1, 2, 6]\n"
+EXPECTED = {"convolution": (SHAPED, "user"), "recurrence": (RECIPE, "copy"), "membrane": (RECIPE, "user")}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_networks_train_and_lower_without_a_difference(tmp_path, monkeypatch, name):
+    recipe, way = EXPECTED[name]
+    ways = []
+    for own, other in (("train_module", "user"), ("train_float", "copy")):
+        function = getattr(flow, own)
+        monkeypatch.setattr(flow, own, lambda *args, _other=other, _call=function, **options: (
+            ways.append(_other), _call(*args, **options))[1])
+    folder = write_folder(tmp_path / name, MODELS[name], recipe.replace("weight_bits = 3", "weight_bits = 4\nstate_bits = 16"))
+    trained = train_model(folder, tmp_path / "run")
+    assert ways == [way]
+    # Of three classes; the convolution sees patterns that have no neighbours.
+    assert trained["accuracy"]["float"] > (0.6 if name == "convolution" else 0.8)
+    assert trained["accuracy"]["quantized"] > 0.5
+    lowered = lower_model(folder, tmp_path / "run")
+    assert lowered["ok"], lowered["problem"]
+    assert lowered["mismatches"]["spikes"] == lowered["mismatches"]["membranes"] == 0
+    assert lowered["mismatches"]["membranes_compared"] > 0
+    assert lowered["accuracy"]["integer"] == lowered["accuracy"]["quantized"] == trained["accuracy"]["quantized"]
+
+
+def test_temporal_pruning_ends_in_a_shorter_graph(tmp_path):
+    temporal = "[temporal]\ntimesteps = [4, 2]\nepochs = 2\nlearning_rate = 0.01\n"
+    folder = write_folder(tmp_path / "short", recipe=RECIPE + temporal)
+    trained = train_model(folder, tmp_path / "run")
+    assert [point["timesteps"] for point in trained["temporal"]] == [6, 4, 2]
+    assert trained["timesteps"] == 2
+    assert {"timesteps 4", "timesteps 2"} < set(trained["losses"])
+    lowered = lower_model(folder, tmp_path / "run")
+    assert lowered["ok"], lowered["problem"]
+    assert load_graph(tmp_path / "run" / "graph.safetensors").timesteps == lowered["timesteps"] == 2
+    assert lowered["accuracy"]["integer"] == trained["accuracy"]["quantized"] > 0.5
+
+
+def test_weights_after_weights_are_refused_by_name(tmp_path):
+    two = "nn.Sequential(nn.Linear(10, 6), nn.Linear(6, 3))"
+    folder = write_folder(tmp_path / "deep", MODEL.replace("nn.Linear(10, 3)", two))
+    with pytest.raises(NetworkError, match=r"^layer 'fc2\.0' \(Linear, 10 → 6\): must be followed by neurons to train in "
+                                           r"integers, and the weights of 'fc2\.1' follow$"):
+        train_model(folder, tmp_path / "run")
