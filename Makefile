@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed claims retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -69,6 +69,14 @@ mnist: install
 # Networks that others trained, from their files to the hardware; needs SNNHW_DATA.
 published: install
 	$(bin)/python benchmarks/published.py --record
+
+# Compressed models: accuracy on whole test sets, and their hardware; needs SNNHW_DATA. Goes on where it was stopped.
+compressed: install
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/compressed.py --record
+
+# The claims of the papers, measured again on the data that is there; goes on where it was stopped.
+claims: install
+	OMP_NUM_THREADS=1 $(bin)/snnhw claims --out build/claims --write docs/claims.md
 
 # Start of the program; logic cells and clock of one core on iCE40UP5K.
 bench: install
