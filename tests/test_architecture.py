@@ -36,7 +36,6 @@ NEIGHBOURS = {
 OWNERS = {
     "torch": {"snnhw.frontend", "snnhw.compress"},
     "snntorch": {"snnhw.frontend", "snnhw.compress"},
-    "brevitas": {"snnhw.frontend", "snnhw.compress"},
     "sklearn": {"snnhw.compress"},
     "nir": {"snnhw.frontend"},
     "h5py": {"snnhw.frontend", "snnhw.compress"},
@@ -138,7 +137,7 @@ def test_rules_catch(module, source):
 
 @pytest.mark.parametrize(("module", "source"), [
     ("snnhw.plan.plan", "from snnhw.ir import Graph\nfrom snnhw import __version__\nimport numpy"),
-    ("snnhw.compress.lower", "from snnhw.frontend import trace\nimport torch"),
+    ("snnhw.compress.flow", "from snnhw.frontend import module\nimport torch"),
     ("rtl_gen.core", "from amaranth import Module\nfrom . import board_top\nfrom snnhw.plan import Plan"),
 ])
 def test_rules_allow(module, source):
@@ -166,7 +165,7 @@ def test_all_is_true(name):
         assert [item for item in exported if not hasattr(module, item)] == []
 
 
-HEAVY = ("torch", "snntorch", "brevitas", "numpy", "matplotlib", "amaranth", "pyosys", "jinja2", "pydantic", "safetensors",
+HEAVY = ("torch", "snntorch", "numpy", "matplotlib", "amaranth", "pyosys", "jinja2", "pydantic", "safetensors",
          "cocotb", "nir", "h5py")
 
 
@@ -182,8 +181,8 @@ def test_help_needs_nothing_heavy():
 
 @pytest.mark.parametrize("room", ["ir", "plan", "reference", "cost", "board"])
 def test_estimating_needs_neither_torch_nor_amaranth(room):
-    assert loaded_by(f"import snnhw.{room}") & {"torch", "snntorch", "brevitas", "amaranth", "pyosys", "cocotb"} == set()
+    assert loaded_by(f"import snnhw.{room}") & {"torch", "snntorch", "amaranth", "pyosys", "cocotb"} == set()
 
 
 def test_generating_and_simulating_need_no_torch():
-    assert loaded_by("import rtl_gen, snnhw.verify, snnhw.build") & {"torch", "snntorch", "brevitas"} == set()
+    assert loaded_by("import rtl_gen, snnhw.verify, snnhw.build") & {"torch", "snntorch"} == set()

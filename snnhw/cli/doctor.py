@@ -23,8 +23,6 @@ PACKAGES = (
     ("rich", "", "tables and progress"),
     ("torch", "train", "train, lower"),
     ("snntorch", "train", "train, lower"),
-    ("brevitas", "train", "train: quantization-aware training"),
-    ("setuptools", "train", "train: Brevitas needs its pkg_resources"),
     ("scikit-learn", "train", "data of models/digits"),
     ("amaranth", "rtl", "generate"),
     ("pyosys", "rtl", "generate, verify, build: Yosys and ABC"),

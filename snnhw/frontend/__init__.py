@@ -11,20 +11,14 @@ if TYPE_CHECKING:
     from snnhw.frontend.folder import read_folder
     from snnhw.frontend.lava import read_lava
     from snnhw.frontend.module import read_module
-    from snnhw.frontend.network import Behaviour, Layer, Network
     from snnhw.frontend.nir_choices import NirChoices
     from snnhw.frontend.nir_file import read_nir
     from snnhw.frontend.nir_write import write_nir
-    from snnhw.frontend.probe import probe_neuron
-    from snnhw.frontend.read import read_network
 
-__all__ = ["Behaviour", "Layer", "Network", "NirChoices", "probe_neuron", "read_file", "read_folder", "read_lava",
-           "read_module", "read_network", "read_nir", "write_nir"]
+__all__ = ["NirChoices", "read_file", "read_folder", "read_lava", "read_module", "read_nir", "write_nir"]
 
-_HOMES = {"Behaviour": "network", "Layer": "network", "Network": "network", "probe_neuron": "probe",
-          "read_folder": "folder", "read_module": "module", "read_network": "read",
-          "read_file": "files", "read_lava": "lava", "NirChoices": "nir_choices", "read_nir": "nir_file",
-          "write_nir": "nir_write"}
+_HOMES = {"read_folder": "folder", "read_module": "module", "read_file": "files", "read_lava": "lava",
+          "NirChoices": "nir_choices", "read_nir": "nir_file", "write_nir": "nir_write"}
 
 
 def __getattr__(name: str) -> object:

@@ -10,8 +10,8 @@ from torch import nn
 from snnhw.errors import NetworkError
 from snnhw.frontend.classify import Found, Recurrence
 from snnhw.frontend.expressions import Expression
+from snnhw.frontend.layers import where
 from snnhw.frontend.record import Record, conv_window
-from snnhw.frontend.trace import where
 from snnhw.ir.nodes import Delay, Flatten, Input, MaxPool, Node, Readout
 from snnhw.network import Behaviour, Conv, Linear, Neuron, Pool, Scale
 

@@ -15,8 +15,8 @@ from torch import nn
 from snnhw.errors import NetworkError
 from snnhw.frontend.classify import states_of, supported
 from snnhw.frontend.expressions import Expressions
+from snnhw.frontend.layers import TRANSPARENT, where
 from snnhw.frontend.provenance import Block, DataDependence, Provenance, tensors_of
-from snnhw.frontend.trace import TRANSPARENT, where
 from snnhw.ir.windows import Window
 
 __all__ = ["Layout", "Record", "record"]

@@ -8,7 +8,7 @@ import snntorch as snn
 import torch
 
 from snnhw.errors import NetworkError
-from snnhw.frontend import probe_neuron
+from snnhw.frontend.classify import classify_neuron
 
 EXPECTED = {
     ("subtract", True): ("subtract", "next"),
@@ -21,9 +21,13 @@ DEFECT = ("layer 'lif' (Leaky): reset_delay=False with reset 'subtract' must not
           "membrane stays above the threshold; use reset_delay=True, or reset_mechanism='zero'")
 
 
-def refusal(module, name="lif"):
+def probe(module, neurons=6):
+    return classify_neuron(module, "lif", (neurons,)).behaviour
+
+
+def refusal(module):
     with pytest.raises(NetworkError) as caught:
-        probe_neuron(module, name)
+        probe(module)
     return str(caught.value)
 
 
@@ -31,7 +35,7 @@ def refusal(module, name="lif"):
 @pytest.mark.parametrize("beta", [0.3, 0.9, 1.0])
 @pytest.mark.parametrize("threshold", [0.25, 1.0, 7.3])
 def test_classifies_every_reset(reset, delay, beta, threshold):
-    found = probe_neuron(snn.Leaky(beta=beta, threshold=threshold, reset_mechanism=reset, reset_delay=delay))
+    found = probe(snn.Leaky(beta=beta, threshold=threshold, reset_mechanism=reset, reset_delay=delay))
     assert (found.reset, found.reset_time) == EXPECTED[reset, delay]
     assert found.input_on_reset == "keep"
     assert float(found.beta) == pytest.approx(beta)
@@ -41,20 +45,20 @@ def test_classifies_every_reset(reset, delay, beta, threshold):
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("output", [False, True])
 def test_hidden_state_makes_no_difference(hidden, output):
-    found = probe_neuron(snn.Leaky(beta=0.8, init_hidden=hidden, output=output))
+    found = probe(snn.Leaky(beta=0.8, init_hidden=hidden, output=output))
     assert found.kind == "threshold subtracted, one timestep later"
 
 
 def test_reads_one_value_per_neuron():
     beta, threshold = torch.rand(6), torch.rand(6) + 0.1
-    found = probe_neuron(snn.Leaky(beta=beta, threshold=threshold, learn_beta=True, learn_threshold=True))
+    found = probe(snn.Leaky(beta=beta, threshold=threshold, learn_beta=True, learn_threshold=True))
     assert found.beta.tolist() == pytest.approx(beta.tolist())
     assert found.threshold.tolist() == pytest.approx(threshold.tolist())
 
 
 @pytest.mark.parametrize(("beta", "clipped"), [(1.3, 1.0), (-0.2, 0.0)])
 def test_clips_beta_as_the_neuron_does(beta, clipped):
-    assert float(probe_neuron(snn.Leaky(beta=beta)).beta) == clipped
+    assert float(probe(snn.Leaky(beta=beta)).beta) == clipped
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.9, 1.0])
@@ -67,7 +71,7 @@ def test_a_later_attribute_changes_nothing_but_the_attribute(built, claimed):
     neuron = snn.Leaky(beta=0.9, reset_mechanism=built)
     neuron.reset_mechanism = claimed
     assert neuron.reset_mechanism == claimed
-    assert probe_neuron(neuron).reset == built
+    assert probe(neuron).reset == built
 
 
 def test_a_later_attribute_can_change_half_of_the_behaviour():
@@ -114,7 +118,7 @@ class Bursting(snn.Leaky):
 
 
 def test_accepts_own_neurons_by_their_behaviour():
-    mended, dropping = probe_neuron(Mended(beta=0.9)), probe_neuron(Dropping(beta=0.9, reset_mechanism="subtract"))
+    mended, dropping = probe(Mended(beta=0.9)), probe(Dropping(beta=0.9, reset_mechanism="subtract"))
     assert (mended.reset, mended.reset_time) == ("subtract", "immediate")
     assert (dropping.reset, dropping.reset_time, dropping.input_on_reset) == ("zero", "next", "drop")
 
@@ -125,9 +129,6 @@ MESSAGES = {
         "layer 'lif' (Lazy): its behaviour matches no neuron that can be reproduced; nearest is 'reset to zero, at once', "
         "which leaves its "
         "trace in the test 'exactly at the threshold' at step 0: membrane 0 and spike 1 instead of 1 and 0"),
-    "graded": (
-        snn.Leaky(beta=0.9, graded_spikes_factor=0.5),
-        "layer 'lif' (Leaky): spikes must be 0 or 1, not 0.5; set graded_spikes_factor to 1 and scale the next weights"),
     "no threshold": (
         snn.Leaky(beta=0.9, threshold=0.0),
         "layer 'lif' (Leaky): threshold must be above 0, not 0"),
@@ -136,7 +137,7 @@ MESSAGES = {
         "layer 'lif' (Leaky): beta must be finite, not nan"),
     "sizes": (
         snn.Leaky(beta=torch.ones(3), threshold=torch.ones(4)),
-        "layer 'lif' (Leaky): beta and threshold must have one size, not 3 and 4"),
+        "layer 'lif' (Leaky): threshold must be one value or 6 values, not 4"),
     "shape": (
         snn.Leaky(beta=torch.ones(3, 2)),
         "layer 'lif' (Leaky): beta must be one value or one for each neuron, not shape (3, 2)"),
@@ -153,7 +154,7 @@ def test_says_what_is_wrong(case):
 @pytest.mark.parametrize(("module", "reason"), [
     (lambda: snn.Leaky(beta=0.9, inhibition=True), "inhibition must be off"),
     (lambda: snn.Leaky(beta=0.9, state_quant=lambda mem: (mem * 8).round() / 8),
-     "state_quant must be off, the state is quantized by the compression recipe"),
+     "state_quant must be off, states are quantized when the network becomes integers"),
 ])
 def test_names_the_option_behind_an_unknown_behaviour(module, reason):
     assert re.match(rf"^layer 'lif' \(Leaky\): its behaviour matches no neuron that can be reproduced; nearest is .*; {reason}$",
@@ -167,7 +168,7 @@ def test_a_rare_deviation_is_seen():
 def test_does_not_change_the_neuron():
     neuron = snn.Leaky(beta=0.9, init_hidden=True, learn_beta=True)
     before = {name: value.clone() for name, value in neuron.state_dict().items()}
-    probe_neuron(neuron)
+    probe(neuron)
     assert neuron.beta.dtype == torch.float32
     assert neuron.mem.numel() == 0
     assert all(torch.equal(value, before[name]) for name, value in neuron.state_dict().items())

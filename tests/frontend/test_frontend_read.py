@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnhw.errors import NetworkError
-from snnhw.frontend import read_network
+from snnhw.frontend import read_module
+from snnhw.frontend.module import find_layout
+from snnhw.network import Linear
 
 T = 5
 
@@ -131,26 +133,27 @@ READ = {
 def test_reads_tutorial_style(case):
     make, shape, drive, axis, frame = READ[case]
     module = make()
-    network = read_network(module, torch.rand(shape), timesteps=T)
-    assert (network.drive, network.time_axis, network.frame_shape) == (drive, axis, frame)
-    assert [(layer.inputs, layer.outputs) for layer in network.layers] == [(12, 7), (7, 3)]
-    assert [layer.behaviour.reset for layer in network.layers] == ["subtract", "zero"]
+    network, layout = read_module(module, torch.rand(shape), timesteps=T), find_layout(module, torch.rand(shape), T)
+    assert (layout.drive, layout.axis, layout.frame) == (drive, axis, frame)
+    linears = [node for node in network.nodes if isinstance(node, Linear)]
+    assert [node.weight.shape for node in linears] == [(7, 12), (3, 7)]
+    assert [node.behaviour.reset for node in network.neurons] == ["subtract", "zero"]
     parameters = dict(module.named_parameters())
-    for layer in network.layers:
-        assert np.array_equal(layer.weight, parameters[f"{layer.linear}.weight"].detach().numpy())
-        assert (layer.bias is None) == (f"{layer.linear}.bias" not in parameters)
+    for node in linears:
+        assert np.array_equal(node.weight, parameters[f"{node.name}.weight"].detach().numpy())
+        assert (node.bias is None) == (f"{node.name}.bias" not in parameters)
 
 
 def test_names_are_the_users():
-    network = read_network(Hidden(), torch.rand(2, 12), timesteps=T)
-    assert [(layer.linear, layer.neuron) for layer in network.layers] == [("net.1", "net.2"), ("net.4", "net.5")]
+    network = read_module(Hidden(), torch.rand(2, 12), timesteps=T)
+    assert [node.name for node in network.nodes[1:-1]] == ["net.1", "net.2", "net.4", "net.5"]
 
 
 def test_reading_leaves_the_network_as_it_was():
     module = Tutorial().train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     state = torch.get_rng_state()
-    read_network(module, torch.rand(T, 2, 12, generator=torch.Generator().manual_seed(0)), timesteps=T)
+    read_module(module, torch.rand(T, 2, 12, generator=torch.Generator().manual_seed(0)), timesteps=T)
     assert module.training
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(child._forward_hooks or child._forward_pre_hooks for child in module.modules())
@@ -161,18 +164,6 @@ class Relu(Tutorial):
     def step(self, x, mem1, mem2):
         spk1, mem1 = self.lif1(torch.relu(self.fc1(x)), mem1)
         spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
-        return spk2, mem1, mem2
-
-
-class Skip(Tutorial):
-    def __init__(self):
-        super().__init__()
-        self.fc2 = nn.Linear(12, 3)
-        self.fc1 = nn.Linear(12, 12)
-
-    def step(self, x, mem1, mem2):
-        spk1, mem1 = self.lif1(self.fc1(x), mem1)
-        spk2, mem2 = self.lif2(self.fc2(spk1 + x), mem2)
         return spk2, mem1, mem2
 
 
@@ -320,24 +311,21 @@ def wrong_size():
     return module
 
 
-CHAIN = "nearest supported form is a chain of nn.Linear and snn.Leaky"
-INPUT = ("its input must be the whole of the network's input, one timestep after the other, and is not; the input has "
-         "shape (5, 2, 12), "
-         "the network 5 timesteps")
 REFUSED = {
     Relu: ["layer 'lif1' (Leaky): its input passes through function 'relu' after 'fc1' (Linear, 12 → 7), which has no hardware; "
            "spikes are 0 or 1 already, so leave it out"],
-    Skip: ["layer 'fc2' (Linear, 12 → 3): its input passes through function 'add' after 'lif1' (Leaky), which has no hardware; "
-           "connect the layers in a chain, without sums of layers"],
     Functional: ["layer 'lif1' (Leaky): its input passes through function 'linear' after the network's input, which has "
                  "no hardware; "
                  "nearest supported form is the module nn.Linear"],
-    Membrane: ["layer 'fc2' (Linear, 7 → 3): its input must be spikes, not the membrane of 'lif1' (Leaky); "
-               "pass the first output of snn.Leaky"],
+    Membrane: ["layer 'lif2' (Leaky): its input must be made of spikes, not of the membrane of 'lif1' (Leaky); pass the first "
+               "output of the neuron"],
     Touched: ["layer 'lif1' (Leaky): its membrane must be the one it returned the timestep before, and is changed or replaced"],
-    Started: ["layer 'lif1' (Leaky): its membrane must be 0 before the first timestep"],
-    Lagging: ["layer 'lif2' (Leaky): must be driven by the spikes of the same timestep, not by those of 1 timestep(s) before"],
-    Backwards: [f"layer 'fc1' (Linear, 12 → 7): {INPUT}"],
+    Started: ["layer 'lif1' (Leaky): its membrane must be 0 before the first timestep",
+              "layer 'lif1' (Leaky): must be called once per timestep, that is 5 times; not 1 times",
+              "layer 'lif2' (Leaky): must be called once per timestep, that is 5 times; not 1 times"],
+    Lagging: ["layer 'lif2' (Leaky): its input must be made the same way at every timestep, and at timestep 0 is not as "
+              "at the last"],
+    Backwards: ["layer 'lif1' (Leaky): must be driven by its own timestep or the one before, not by a later one"],
     Mirrored: ["layer 'fc1' (Linear, 12 → 7): its input must be one whole vector in its own order, and is put together, "
                "cut or reordered"],
     Shuffled: ["layer 'lif2' (Leaky): samples of a batch must stay apart and in order"],
@@ -346,13 +334,13 @@ REFUSED = {
     Deciding: ["the forward reads the values of function 'gt' with 'bool'; what a network does must not depend on the data"],
     Softmax: ["the network's output passes through function 'softmax' after 'lif2' (Leaky), which has no hardware; "
               "return the spikes of the last layer, stacked or summed over time"],
-    ReturnsMembrane: ["the network's output must contain the spikes of its last layer 'lif2' (Leaky)"],
-    NoNeuron: ["layer 'fc2' (Linear, 7 → 3): its input must be spikes, not the output of 'fc1' (Linear, 12 → 7); put "
-               "snn.Leaky between them",
-               "the network must have at least one snn.Leaky between its input and its output"],
-    OpenEnd: ["the network's output must be spikes of layer 'lif1' (Leaky), not 'fc2' (Linear, 7 → 3); put snn.Leaky "
-              "behind every nn.Linear",
-              "the network's output must contain the spikes of its last layer 'lif1' (Leaky)"],
+    ReturnsMembrane: ["layer 'lif2' (Leaky): its membrane is the output, so it must not be reset, and is (reset to zero, one "
+                      "timestep later); use reset_mechanism='none', or return its spikes"],
+    NoNeuron: ["the network's output must be spikes or membranes of neurons, not 'fc2' (Linear, 7 → 3); put snn.Leaky behind it, "
+               "with beta=1 and reset_mechanism='none' to sum it over time",
+               "the network must have at least one neuron, such as snn.Leaky, between its input and its output"],
+    OpenEnd: ["the network's output must be spikes or membranes of neurons, not 'fc2' (Linear, 7 → 3); put snn.Leaky behind it, "
+               "with beta=1 and reset_mechanism='none' to sum it over time"],
     Broken: ["the forward fails on an input of shape (5, 2, 12): mat1 and mat2 shapes cannot be multiplied (2x7 and 8x3)"],
     poisoned: ["layer 'fc1' (Linear, 12 → 7): weight must be finite, not nan", "layer 'fc2' (Linear, 7 → 3): bias must be "
                                                                                "finite, not inf"],
@@ -364,7 +352,7 @@ REFUSED = {
 
 def problems(module, shape=(T, 2, 12)):
     with pytest.raises(NetworkError) as caught:
-        read_network(module, torch.rand(shape, generator=torch.Generator().manual_seed(3)), timesteps=T)
+        read_module(module, torch.rand(shape, generator=torch.Generator().manual_seed(3)), timesteps=T)
     return list(caught.value.problems)
 
 
@@ -378,34 +366,28 @@ def test_refuses_by_name(case):
 
 
 def test_a_layer_that_runs_ahead_is_the_same_chain():
-    assert len(read_network(Late(), torch.rand(T, 2, 12), timesteps=T).layers) == 2
+    network = read_module(Late(), torch.rand(T, 2, 12), timesteps=T)
+    assert [node.name for node in network.nodes] == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
 
 
 def test_collects_everything_that_is_wrong():
     module = nn.Sequential(
-        nn.Conv2d(1, 2, 3, padding=1), nn.Flatten(), nn.Linear(24, 7), nn.BatchNorm1d(7), snn.Leaky(beta=0.9, init_hidden=True),
-        nn.Linear(7, 4), snn.Synaptic(alpha=0.9, beta=0.8, init_hidden=True), nn.ReLU(), nn.Linear(4, 3),
+        nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(7, 4), nn.Softmax(dim=-1),
         snn.Leaky(beta=0.9, init_hidden=True, reset_delay=False))
-    assert problems(module, (2, 1, 3, 4)) == [
-        "layer '2' (Linear, 24 → 7): its input passes through layer '0' (Conv2d) after the network's input, which has no "
-        "hardware; "
-        "nearest supported form is nn.Linear on a flattened input",
-        "layer '4' (Leaky): its input passes through layer '3' (BatchNorm1d) after '2' (Linear, 24 → 7), which has no hardware; "
-        "fold it into the weights of the nn.Linear before it",
-        "layer '8' (Linear, 4 → 3): its input passes through layer '6' (Synaptic) after '5' (Linear, 7 → 4), which has no "
-        "hardware; "
-        "nearest supported form is snn.Leaky",
-        "layer '8' (Linear, 4 → 3): its input passes through layer '7' (ReLU) after '5' (Linear, 7 → 4), which has no hardware; "
-        "spikes are 0 or 1 already, so leave it out",
-        "layer '9' (Leaky): reset_delay=False with reset 'subtract' must not be used, because snntorch loses spikes when "
-        "the membrane "
-        "stays above the threshold; use reset_delay=True, or reset_mechanism='zero'",
-    ]
+    assert problems(module, (2, 3, 4)) == [
+        "layer '3' (Leaky): its input passes through layer '2' (ReLU) after '1' (Linear, 12 → 7), which has no hardware; spikes "
+        "are 0 or 1 already, so leave it out",
+        "layer '6' (Leaky): its input passes through layer '5' (Softmax) after '4' (Linear, 7 → 4), which has no hardware; "
+        "supported are Linear, convolutions, BatchNorm, pooling, sums and products with constants"]
+
+
+WRONG_TIME = ["layer 'fc1' (Linear, 12 → 7): its input must be one whole vector in its own order, and is put together, cut or "
+              "reordered", "layer 'lif2' (Leaky): samples of a batch must stay apart and in order"]
 
 
 def test_counts_the_timesteps():
-    assert problems(Tutorial(), (7, 2, 12)) == [f"layer 'fc1' (Linear, 12 → 7): {INPUT}".replace("(5, 2, 12)", "(7, 2, 12)")]
-    with pytest.raises(NetworkError, match=r"^layer 'lif1' \(Leaky\): must be called once per timestep, that is 9 times "
-                                           r"or, in a network "
-                                           r"that is called for each timestep, once; not 5 times\nlayer 'lif2' .*$"):
-        read_network(Tutorial(), torch.rand(T, 2, 12), timesteps=9)
+    assert problems(Tutorial(), (7, 2, 12)) == WRONG_TIME
+    with pytest.raises(NetworkError) as caught:
+        read_module(Tutorial(), torch.rand(T, 2, 12), timesteps=9)
+    assert list(caught.value.problems) == [*WRONG_TIME, *(
+        f"layer {name!r} (Leaky): must be called once per timestep, that is 9 times; not 5 times" for name in ("lif1", "lif2"))]
