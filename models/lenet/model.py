@@ -1,7 +1,6 @@
-"""MNIST: two convolutions of 5x5, each with average pooling before its neurons, and 10 classes read from membranes that do not spike."""
+"""MNIST: two convolutions of 5x5, each averaged before its neurons, and 10 classes read from membranes that do not spike."""
 
 import snntorch as snn
-import torch
 import torch.nn.functional as F
 from torch import nn
 
