@@ -20,12 +20,12 @@ def refused(done, message, code=2):
 # The network, as torch code.
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"neuron": "snn.Synaptic(alpha=0.5, beta=0.875)", "states": 2},
-     r"layer 'fc2' \(Linear, 12 → 10\): its input passes through layer 'lif1' \(Synaptic\) after 'fc1' \(Linear, 64 → 12\), "
-     r"which has no hardware; nearest supported form is snn\.Leaky"),
+    ({"neuron": "snn.Alpha(alpha=0.9, beta=0.5)", "states": 3},
+     r"layer 'fc2' \(Linear, 12 → 10\): its input passes through layer 'lif1' \(Alpha\) after 'fc1' \(Linear, 64 → 12\), "
+     r"which has no hardware; nearest supported form is snn\.Synaptic"),
     ({"current": "torch.tanh(self.fc1(x[step]))"},
      r"layer 'lif1' \(Leaky\): its input passes through function 'tanh' after 'fc1' \(Linear, 64 → 12\), "
-     r"which has no hardware; nearest supported form is a chain of nn\.Linear and snn\.Leaky"),
+     r"which has no hardware; supported are Linear, convolutions, BatchNorm, pooling, sums and products with constants"),
 ])
 def test_unsupported_layer(snnhw, tmp_path, changes, message):
     model = write_model(tmp_path / "model", **changes)
@@ -50,8 +50,8 @@ def test_no_timesteps_in_the_recipe(snnhw, tmp_path):
 
 
 def test_weights_too_wide_for_the_recipe(snnhw, tmp_path):
-    model = write_model(tmp_path / "model", weight_bits=12)
-    refused(snnhw("lower", model, "--out", tmp_path / "run"), r"recipe '.*recipe\.toml': quantize\.weight_bits.* 8.*")
+    model = write_model(tmp_path / "model", weight_bits=20)
+    refused(snnhw("lower", model, "--out", tmp_path / "run"), r"recipe '.*recipe\.toml': quantize\.weight_bits.* 16.*")
 
 
 def test_model_folder_is_missing(snnhw, tmp_path):
