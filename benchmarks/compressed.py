@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "mnist, 4 bits": ("mnist", {}),
     "mnist, ternary": ("mnist", {"finetune": SHORT, "quantize": {"weight_bits": "ternary"}}),
     "mnist, 4 bits, 87.5 % in banks": ("mnist", {"finetune": SHORT, "prune": BANKS}),
+    "mnist, 4 bits, images moved": ("mnist", {"augment": 1, "finetune": {"epochs": 10}}),
     "mnist, 4 bits, few spikes": ("mnist", {"finetune": SHORT, "activity": {"spikes": 3.0}}),
     "mnist, 4 bits, 80 % global": ("mnist", {"finetune": SHORT, "prune": {"sparsity": 0.8, "scope": "global"}}),
     "mnist, 4 bits, 87.5 % in banks, distilled, few spikes": ("mnist", {
@@ -43,7 +44,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "fashion, 784-128-10, 4 bits": ("mnist", {"data": "fashion", "finetune": SHORT}),
     "lenet, 4 bits": ("lenet", {}),
 }
-MANY_SEEDS = tuple(MODELS)[:4]
+MANY_SEEDS = tuple(MODELS)[:5]
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
