@@ -23,7 +23,7 @@ FLOORS = {
     "snnhw.cli": 6, "snnhw.__main__": 7,
 }
 NEIGHBOURS = {
-    "snnhw.files": {"snnhw.errors"}, "snnhw.tools": {"snnhw.errors"},
+    "snnhw.assets": {"snnhw.errors"}, "snnhw.files": {"snnhw.errors"}, "snnhw.tools": {"snnhw.errors"},
     "snnhw.ir": {"snnhw.errors", "snnhw.files", "snnhw.fixed"},
     "snnhw.network": {"snnhw.errors", "snnhw.ir"},
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},

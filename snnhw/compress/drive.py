@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from snnhw.errors import NetworkError
-from snnhw.frontend.record import Layout
+from snnhw.frontend.layout import Layout
 from snnhw.ir import Readout
 
 __all__ = ["clear", "drive", "logits"]

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from snnhw import reference
-from snnhw.assets import asset
-from snnhw.compress import drive
+from snnhw.assets import shipped_model
+from snnhw.compress import curves, drive
 from snnhw.compress.checkpoint import Checkpoint, load_checkpoint, parameters, restore, save_checkpoint, take
 from snnhw.compress.config import Recipe, load_recipe
 from snnhw.compress.convert import initialise
@@ -28,8 +28,8 @@ from snnhw.compress.trainable import TrainableNetwork
 from snnhw.errors import FileError, NetworkError, UsageError
 from snnhw.files import write_tensors
 from snnhw.frontend.folder import load_model, load_parameters
+from snnhw.frontend.layout import Layout
 from snnhw.frontend.module import find_layout, read_module
-from snnhw.frontend.record import Layout
 from snnhw.ir import Graph, Input, Readout, save_graph
 from snnhw.network import Network
 
@@ -38,21 +38,11 @@ __all__ = ["Trained", "compare_words", "find_checkpoint", "input_node", "layer_r
 
 CHECK_BATCH = 250
 CHECK_WORDS = 1 << 24  # of one layer that are compared at once
-CALIBRATION = 200     # samples
 
 
 def model_folder(name: str | Path) -> Path:
     """Return the folder of a model: a path, or the name of one that is shipped, such as ``models/digits``."""
-    path = Path(name)
-    if not path.is_dir() and path.parent in (Path("."), Path("models")):
-        shipped = asset("models", path.name)
-        path = shipped if shipped.is_dir() else path
-    if not path.is_dir():
-        raise FileError(f"model folder {str(name)!r} does not exist")
-    for part in ("model.py", "recipe.toml"):
-        if not (path / part).is_file():
-            raise FileError(f"model folder {str(name)!r} must hold {part}")
-    return path
+    return shipped_model(name, "model.py", "recipe.toml")
 
 
 def load_data(recipe: Recipe, folder: Path) -> Dataset:
@@ -173,6 +163,9 @@ def _pretrain(module: nn.Module, recipe: Recipe, data: Dataset, progress: Progre
                              "not those of its layers")
         layout = _layout(module, recipe, data)
         return train_module(module, layout, _readout(network), recipe, data, progress=progress)
+    for name, parameter in module.named_parameters():
+        if name in mirrored:  # what the user froze stays
+            mirrored[name].requires_grad_(parameter.requires_grad)
     begun = initialise(trainable, recipe, data, progress=progress)["losses"] if recipe.convert is not None else []
     losses = begun + (train_float(trainable, recipe, data, progress=progress) if recipe.pretrain.epochs else [])
     with torch.no_grad():
@@ -195,11 +188,6 @@ def _float_accuracy(module: nn.Module, recipe: Recipe, data: Dataset) -> float:
     return found
 
 
-def _calibration(recipe: Recipe, data: Dataset) -> np.ndarray:
-    """Return input spikes of a few training samples."""
-    return make_encoder(recipe.encoding.encoding, recipe.length, data.inputs)(data.train_values[:CALIBRATION])
-
-
 def _accuracy(decisions: np.ndarray, labels: np.ndarray) -> float:
     return float((decisions == labels).mean())
 
@@ -209,7 +197,7 @@ def _restore(module: nn.Module, recipe: Recipe, data: Dataset, checkpoint: Check
     if checkpoint.pretrained or checkpoint.quantize is None:
         load_parameters(module, checkpoint.pretrained or checkpoint.trained)
     trainable = TrainableNetwork(_read(module, recipe, data), surrogate=recipe.surrogate)
-    restore(trainable, checkpoint, recipe.quantize, _calibration(recipe, data))
+    restore(trainable, checkpoint, recipe.quantize, curves.calibration(recipe, data, recipe.length))
     return trainable.eval()
 
 
@@ -286,8 +274,8 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
             recipe, curve = recipe.reached(shortened.timesteps), shortened.curve
             losses |= shortened.losses
         teacher = TrainableNetwork(trainable.network()).eval() if recipe.distill.weight else None
-        losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, calibration=_calibration(recipe, data),
-                                      progress=progress)
+        losses["finetune"] = finetune(trainable, recipe, data, teacher=teacher, progress=progress,
+                                      calibration=curves.calibration(recipe, data, recipe.length))
         save_checkpoint(out / "checkpoint.safetensors", take(trainable, recipe.quantize, floats,
                                                               recipe.length if lengths.loss is not None else None))
         # Measured on what was written, so that lowering it later gives the same.
@@ -296,16 +284,10 @@ def train_model(model: str | Path, out: Path, *, pretrained: Path | None = None,
             "model": folder.name, "data": data.name, "seed": recipe.seed, "timesteps": recipe.length,
             "train_samples": min(recipe.samples or len(data.train_labels), len(data.train_labels)),
             "test_samples": len(data.test_labels),
-            "accuracy": {"float": float_accuracy, "quantized": _trained_accuracy(restored, recipe, data, recipe.length)},
+            "accuracy": {"float": float_accuracy, "quantized": curves.accuracy(restored, recipe, data, recipe.length)},
             "temporal": curve, "losses": losses, "layers": layer_rows(restored),
             "training_seconds": round(time.monotonic() - started, 1), "recipe": recipe.model_dump(),
         }
-
-
-def _trained_accuracy(trainable: TrainableNetwork, recipe: Recipe, data: Dataset, timesteps: int) -> float:
-    """Return the accuracy of a trainable network on the test split."""
-    decisions = classify(lambda spikes: trainable(spikes, timesteps).logits, recipe, timesteps, data.test_values)
-    return _accuracy(decisions, data.test_labels)
 
 
 def find_checkpoint(folder: Path, out: Path, given: Path | None) -> Path:

@@ -17,7 +17,7 @@ from snnhw.compress.prune import prune
 from snnhw.compress.spikes import make_encoder
 from snnhw.compress.trainable import Pass, TrainableNetwork
 from snnhw.errors import NetworkError
-from snnhw.frontend.record import Layout
+from snnhw.frontend.layout import Layout
 from snnhw.ir import Readout
 from snnhw.network import Conv
 

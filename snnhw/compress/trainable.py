@@ -6,7 +6,7 @@ returns, word for word: the same formulas on whole numbers, held in tensors of f
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -143,8 +143,9 @@ class TrainableNetwork(nn.Module):
         return self._bits[name]
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Return the nodes whose weights drive a layer of neurons."""
-        return tuple(source for source in self._ends(name)[:-1] if source not in self._added)
+        """Return the nodes whose weights drive a layer of neurons; the Scale of 1 that was made for it where only spikes do."""
+        every = self._ends(name)[:-1]
+        return tuple(source for source in every if source not in self._added) or every
 
     def slots(self) -> dict[str, torch.Tensor]:
         """Return the parameters by the names of nodes: ``fc1.weight``, ``lif1.threshold``."""
@@ -684,7 +685,7 @@ def _pad(values: torch.Tensor, window: Window) -> tuple[torch.Tensor, tuple[int,
     return F.pad(values, around), (0,) * window.rank
 
 
-def _windows(values: torch.Tensor, window: Window, combine: object) -> torch.Tensor:
+def _windows(values: torch.Tensor, window: Window, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """Return the sum or the maximum under each window, channel by channel."""
     outputs = window.output(tuple(values.shape[2:]))
     around = [count for pair in reversed(list(zip(window.padding, window.padding_end, strict=True))) for count in pair]
@@ -692,6 +693,6 @@ def _windows(values: torch.Tensor, window: Window, combine: object) -> torch.Ten
     result = None
     for _, where in window.slices(outputs):
         seen = padded[(slice(None), slice(None), *where)]
-        result = seen if result is None else combine(result, seen)  # type: ignore[operator]
+        result = seen if result is None else combine(result, seen)
     assert result is not None
     return result

@@ -12,7 +12,8 @@ from snnhw.errors import NetworkError, UsageError, raise_problems
 from snnhw.frontend.assemble import Assembler
 from snnhw.frontend.classify import Found, classify_neuron
 from snnhw.frontend.layers import where
-from snnhw.frontend.record import Layout, Record, record
+from snnhw.frontend.layout import Layout
+from snnhw.frontend.record import Record, record
 from snnhw.ir.graph import MAX_TIMESTEPS
 from snnhw.ir.nodes import MAX_NEURONS
 from snnhw.network import Network

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from snnhw import reference
-from snnhw.assets import asset
+from snnhw.assets import shipped_model
 from snnhw.errors import FileError, UsageError
 from snnhw.files import format_toml, read_bytes, write_bytes, write_json, write_tensors
 from snnhw.ir import Graph, save_graph
@@ -25,24 +25,10 @@ from snnhw.stdp.memory import memory_bits, memory_items
 from snnhw.stdp.network import StdpNetwork
 from snnhw.stdp.train import Progress, evaluate, train_stdp
 
-__all__ = ["explore_model", "graph_accuracy", "lower_model", "stdp_folder", "train_model"]
+__all__ = ["explore_model", "graph_accuracy", "lower_model", "train_model"]
 
 CHUNK = 250
 NETWORK, FLOAT_NETWORK, RECIPE = "network.safetensors", "float.safetensors", "recipe.toml"
-
-
-def stdp_folder(name: str | Path, *parts: str) -> Path:
-    """Return the folder of a model: a path, or the name of one that is shipped, such as ``models/stdp``."""
-    path = Path(name)
-    if not path.is_dir() and path.parent in (Path("."), Path("models")):
-        shipped = asset("models", path.name)
-        path = shipped if shipped.is_dir() else path
-    if not path.is_dir():
-        raise FileError(f"model folder {str(name)!r} does not exist")
-    for part in parts:
-        if not (path / part).is_file():
-            raise FileError(f"model folder {str(name)!r} must hold {part}")
-    return path
 
 
 def _load(folder: Path) -> tuple[StdpRecipe, StdpData]:
@@ -107,7 +93,7 @@ def train_model(model: str | Path, out: Path, *, seed: int | None = None, weight
     samples : int or None
         Test samples to measure; all if None.
     """
-    folder, out = stdp_folder(model, RECIPE), Path(out)
+    folder, out = shipped_model(model, RECIPE), Path(out)
     recipe, data = _load(folder)
     changes = {"seed": seed, **{f"formats__{name}": value for name, value in (
         ("weight", weight), ("membrane", membrane), ("threshold", threshold), ("rounding", rounding), ("when", when))}}
@@ -157,7 +143,7 @@ def _tiny(recipe: StdpRecipe) -> StdpNetwork:
 def lower_model(model: str | Path, out: Path, *, samples: int | None = None, shared: bool = True,
                 progress: Progress = lambda *args: None) -> dict[str, Any]:
     """Lower a trained network and measure its graph on the test samples."""
-    folder = stdp_folder(model, NETWORK)
+    folder = shipped_model(model, NETWORK)
     trained = load_stdp_model(folder / NETWORK)
     data = load_stdp_data(trained.data, folder, validation=0)
     return {"model": folder.name, **_write_run(trained, data, Path(out), samples, shared, progress)}
@@ -186,7 +172,7 @@ def explore_model(model: str | Path, out: Path, *, loss: float = 0.01, target: f
     rewards: dict[str, Reward] = {"product": ProductReward(), "linear": LinearReward(mu)}
     if reward not in rewards:
         raise UsageError(f"reward must be product or linear, not {reward!r}")
-    folder = stdp_folder(model, RECIPE)
+    folder = shipped_model(model, RECIPE)
     recipe, data = _load(folder)
     if not recipe.validation:
         raise UsageError("recipe validation must be positive for an exploration, not 0")

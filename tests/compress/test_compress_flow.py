@@ -393,3 +393,30 @@ def test_weights_after_weights_are_refused_by_name(tmp_path):
     with pytest.raises(NetworkError, match=r"^layer 'fc2\.0' \(Linear, 10 → 6\): must be followed by neurons to train in "
                                            r"integers, and the weights of 'fc2\.1' follow$"):
         train_model(folder, tmp_path / "run")
+
+
+def test_what_the_user_froze_is_not_trained(tmp_path):
+    frozen = MODEL.replace("        self.lif1", "        self.fc1.weight.requires_grad_(False)\n        self.lif1", 1)
+    folder = write_folder(tmp_path / "net", model=frozen)
+    train_model(folder, tmp_path / "run")
+    tensors, _ = read_tensors(tmp_path / "run" / "checkpoint.safetensors", "checkpoint")
+    with flow.reproducible(3):
+        before = load_model(folder).state_dict()
+    assert np.array_equal(tensors["float/fc1.weight"], before["fc1.weight"].numpy())
+    assert not np.array_equal(tensors["float/fc1.bias"], before["fc1.bias"].numpy())
+    assert not np.array_equal(tensors["float/fc2.weight"], before["fc2.weight"].numpy())
+
+
+def test_neurons_that_spikes_drive_without_weights(tmp_path):
+    direct = MODEL.replace("self.lif2 = ", "self.lif3 = snn.Leaky(beta=0.5)\n        self.lif2 = ", 1)
+    direct = direct.replace("mem1, mem2, record = self.lif1.init_leaky(), self.lif2.init_leaky(), []",
+                            "mem1, mem2, mem3, record = *(lif.init_leaky() for lif in (self.lif1, self.lif2, self.lif3)), []")
+    direct = direct.replace("spk2, mem2 = self.lif2(self.fc2(spk1), mem2)",
+                            "spk3, mem3 = self.lif3(spk1, mem3)\n            spk2, mem2 = self.lif2(self.fc2(spk3), mem2)")
+    folder = write_folder(tmp_path / "net", model=direct)
+    trained = train_model(folder, tmp_path / "run")
+    assert [row["neuron"] for row in trained["layers"]] == ["lif1", "lif3", "lif2"]
+    assert trained["layers"][1]["weights"] == 1
+    lowered = lower_model(folder, tmp_path / "run")
+    assert lowered["ok"]
+    assert lowered["mismatches"]["spikes_compared"] == 48 * 6 * 23
