@@ -1,10 +1,13 @@
 """The accelerator: one core per layer, joined by streams, behind AXI4-Stream ports."""
 
-from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Fragment, Module, Mux, signed
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Fragment, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out, connect
 
+from rtl_gen.decision import Decider
 from rtl_gen.events import event_layout
 from rtl_gen.layer import Layer
 from rtl_gen.loader import WeightLoader
@@ -47,6 +50,10 @@ class Accelerator(wiring.Component):
     s_axis_weights_* :
         ``tvalid``, ``tready``, ``tdata``; only with loaded weights. ``plan.loaded_words`` words, layer by layer.
         No spike is accepted before all are in.
+    m_axis_result_* :
+        ``tvalid``, ``tready``, ``tdata``, ``tlast``; only of a plan that decides. One beat for each sample, of which
+        :class:`~snnhw.plan.decision.DecisionPlan` has the layout, so `tlast` is high with it. While it is not taken, the last tick of
+        the next sample, and all behind it, waits; :class:`~rtl_gen.decision.Decider` says how late it comes.
     trace{k}_valid, trace{k}_neuron, trace{k}_membrane, trace{k}_spike : ``Out``
         Only with `trace`: layer k writes a new state.
     """
@@ -62,6 +69,9 @@ class Accelerator(wiring.Component):
             width = max(layer.memories[0].width for layer in self.loaded)
             members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1),
                         "s_axis_weights_tdata": In(_bytes(width))}
+        if plan.decision is not None:
+            members |= {"m_axis_result_tvalid": Out(1), "m_axis_result_tready": In(1),
+                        "m_axis_result_tdata": Out(8 * plan.decision.result_bytes), "m_axis_result_tlast": Out(1)}
         if trace:
             for k, layer in enumerate(plan.layers):
                 members |= {f"trace{k}_valid": Out(1), f"trace{k}_neuron": Out(layer.output_address_bits),
@@ -85,7 +95,17 @@ class Accelerator(wiring.Component):
         m.submodules.output_register = sink = OutputRegister(self._layout(plan.output))
         for k, core in enumerate(self.cores):
             m.submodules[f"layer{k}"] = core
-        self._join(m, source, sink)
+        others = []
+        if plan.decision is not None:
+            m.submodules.decision = decider = Decider(plan.decision, plan.last)
+            others.append(decider.i)
+            m.d.comb += [
+                self.m_axis_result_tvalid.eq(decider.o.valid),
+                self.m_axis_result_tdata.eq(decider.o.payload),
+                self.m_axis_result_tlast.eq(decider.o.valid),
+                decider.o.ready.eq(self.m_axis_result_tready),
+            ]
+        self._join(m, source, [sink.i, *others])
 
         payload, result = source.i.payload, sink.o.payload
         m.d.comb += [
@@ -105,6 +125,7 @@ class Accelerator(wiring.Component):
             m.d.comb += self.m_axis_tdata.eq(Mux(result.tick, 0, Cat(result.address, result.value)))
         else:
             m.d.comb += self.m_axis_tdata.eq(result.address)
+        closed: list[Value] = [core.clearing for core in self.cores if core.layer.scattered]  # no event may come in yet
         if self.loaded:
             memories = [layer.memories[0] for layer in self.loaded]
             m.submodules.loader = loader = WeightLoader(depths=tuple(memory.depth for memory in memories),
@@ -113,9 +134,8 @@ class Accelerator(wiring.Component):
                 loader.i.valid.eq(self.s_axis_weights_tvalid),
                 loader.i.payload.eq(self.s_axis_weights_tdata),
                 self.s_axis_weights_tready.eq(loader.i.ready),
-                source.i.valid.eq(self.s_axis_tvalid & loader.done),
-                self.s_axis_tready.eq(source.i.ready & loader.done),
             ]
+            closed.append(~loader.done)
             for position, core in enumerate(core for core in self.cores if core.layer.weights_loaded):
                 m.d.comb += [
                     core.load_active.eq(~loader.done),
@@ -123,14 +143,17 @@ class Accelerator(wiring.Component):
                     core.load_address.eq(loader.address),
                     core.load_data.eq(loader.i.payload),
                 ]
+        if closed:
+            m.d.comb += [source.i.valid.eq(self.s_axis_tvalid & ~Cat(closed).any()),
+                         self.s_axis_tready.eq(source.i.ready & ~Cat(closed).any())]
         if self.trace:
             for k, core in enumerate(self.cores):
                 for name in ("valid", "neuron", "membrane", "spike"):
                     m.d.comb += getattr(self, f"trace{k}_{name}").eq(getattr(core, f"trace_{name}"))
         return DomainRenamer(DOMAIN)(m)
 
-    def _join(self, m: Module, source: InputRegister, sink: OutputRegister) -> None:
-        """Join the cores: what several take is forked, what one takes from several is merged."""
+    def _join(self, m: Module, source: InputRegister, sinks: Sequence[wiring.PureInterface]) -> None:
+        """Join the cores: what several take is forked, what one takes from several is merged; `sinks` take the output."""
         plan = self.plan
         takers: dict[int | None, list[tuple[int, int]]] = {}  # for each producer: core and place among its sources
         for layer in plan.layers:
@@ -155,7 +178,7 @@ class Accelerator(wiring.Component):
                 entries[layer.index, place] = entry
         for producer in (None, *range(len(self.cores))):
             given = source.o if producer is None else self.cores[producer].o
-            ends = [entries[taker] for taker in takers.get(producer, [])] + ([sink.i] if producer == plan.output else [])
+            ends = [entries[taker] for taker in takers.get(producer, [])] + ([*sinks] if producer == plan.output else [])
             if len(ends) > 1:
                 name = "fork_input" if producer is None else f"fork{producer}"
                 m.submodules[name] = fork = Fork(self._layout(producer), len(ends))

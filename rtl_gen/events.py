@@ -1,6 +1,6 @@
 """Event lists: what a core keeps of a timestep, and how it replays it."""
 
-from amaranth.hdl import Module, Mux, ShapeLike, Signal
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,10 +46,12 @@ class EventBuffer(wiring.Component):
         Width of an address.
     tiles : int
         How often a list is replayed.
+    value_bits : int
+        Width of the signed value of an event; 0 when it has none.
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(address_bits)))``
+    i : ``In(stream.Signature(event_layout(address_bits, ...)))``
         Events, each address at most once per timestep, and ticks.
     advance : ``In(1)``
         The slot on `slot` is taken. While low, nothing is read and `slot` is held.
@@ -57,28 +59,30 @@ class EventBuffer(wiring.Component):
         Flags of a slot.
     address : ``Out(address_bits)``
         Its address, valid unless the slot is empty.
+    value : ``Out(signed(value_bits))``
+        Its value, likewise; only where events have one.
     write, read : ``Out(1)``
         The memory is written, read.
     """
 
-    def __init__(self, *, inputs: int, address_bits: int, tiles: int):
+    def __init__(self, *, inputs: int, address_bits: int, tiles: int, value_bits: int = 0):
         if inputs < 1:
             raise ValueError(f"Inputs must be positive, not {inputs}")
         if tiles < 1:
             raise ValueError(f"Tiles must be positive, not {tiles}")
-        self.inputs, self.address_bits, self.tiles = inputs, address_bits, tiles
+        self.inputs, self.address_bits, self.tiles, self.value_bits = inputs, address_bits, tiles, value_bits
         super().__init__({
-            "i": In(stream.Signature(event_layout(address_bits))),
+            "i": In(stream.Signature(event_layout(address_bits, signed(value_bits) if value_bits else 0))),
             "advance": In(1),
             "slot": Out(slot_layout()),
             "address": Out(address_bits),
             "write": Out(1),
             "read": Out(1),
-        })
+        } | ({"value": Out(signed(value_bits))} if value_bits else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.events = events = memory.Memory(shape=self.address_bits, depth=2 * self.inputs, init=[])
+        m.submodules.events = events = memory.Memory(shape=self.address_bits + self.value_bits, depth=2 * self.inputs, init=[])
         write_port = events.write_port()
         read_port = events.read_port()
 
@@ -117,12 +121,14 @@ class EventBuffer(wiring.Component):
             self.write.eq(accepted & ~self.i.payload.tick),
             write_port.en.eq(self.write),
             write_port.addr.eq(write_address),
-            write_port.data.eq(self.i.payload.address),
+            write_port.data.eq(Cat(self.i.payload.address, self.i.payload.value) if self.value_bits else self.i.payload.address),
             self.read.eq(issue & ~read_empty),
             read_port.en.eq(self.read),
             read_port.addr.eq(read_address),
-            self.address.eq(read_port.data),
+            self.address.eq(read_port.data[:self.address_bits]),
         ]
+        if self.value_bits:
+            m.d.comb += self.value.eq(read_port.data[self.address_bits:].as_signed())
 
         with m.If(self.write):
             m.d.sync += [write_address.eq(write_address + 1), some.eq(1), several.eq(some)]

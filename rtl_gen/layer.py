@@ -18,9 +18,9 @@ __all__ = ["Layer"]
 class Layer(wiring.Component):
     """Core of one layer: event-driven.
 
-    With dense synapses it is output-stationary: a timestep takes ``tiles * max(1, events)`` cycles, or
-    ``outputs + pause_slots(layer)`` if that is more, while the events of the next timestep are collected;
-    :mod:`snnhw.plan.cycles` has the exact schedule. With scattered ones it walks lists, see :class:`~rtl_gen.walker.Walker`.
+    The events of a timestep are collected while those of the one before are added. With dense synapses the core is
+    output-stationary: a timestep takes ``tiles * max(1, events)`` cycles, or ``outputs + pause_slots(layer)`` if that is more.
+    All others walk lists, see :class:`~rtl_gen.walker.Walker`. :mod:`snnhw.plan.cycles` has the exact schedule.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ class Layer(wiring.Component):
     events_write, sources_read, weights_read, accumulate, finalise, ... : ``Out(1)``
         :func:`~snnhw.plan.accesses.access_names`: high for one cycle per access, of a memory, of the accumulators (`lanes`
         additions), of the finaliser (one neuron).
+    clearing : ``Out(1)``
+        Only of cores that walk lists: no event may come yet, the currents are being cleared after a reset.
     load_active, load_write, load_address, load_data : ``In``
         Only with loaded weights, see :class:`~rtl_gen.accumulator.Accumulator`.
     """
@@ -54,6 +56,8 @@ class Layer(wiring.Component):
             "trace_spike": Out(1),
         }
         members |= {name: Out(1) for name in access_names(layer)}
+        if layer.scattered:
+            members["clearing"] = Out(1)
         if layer.weights_loaded:
             members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
                         "load_data": In(weights.width)}
@@ -63,12 +67,21 @@ class Layer(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.finaliser = finaliser = Finaliser(layer)
-        sums = self._walker(m) if layer.scattered else self._accumulator(m, finaliser)
+        m.submodules.event_list = events = EventBuffer(
+            inputs=layer.inputs, address_bits=layer.input_address_bits, value_bits=layer.input_value_bits,
+            tiles=1 if layer.scattered else layer.tiles)
+        connect(m, flipped(self.i), events.i)
+        sums = self._walker(m, events) if layer.scattered else self._accumulator(m, finaliser)
         connect(m, finaliser.o, flipped(self.o))
         m.d.comb += [
             finaliser.valid.eq(sums.valid),
             finaliser.sum.eq(sums.sum),
             finaliser.sample_end.eq(sums.sample_end),
+            sums.slot.eq(events.slot),
+            sums.address.eq(events.address),
+            events.advance.eq(sums.advance),
+            self.events_write.eq(events.write),
+            self.events_read.eq(events.read),
             sums.take.eq(finaliser.take),
             self.trace_valid.eq(finaliser.state_write),
             self.trace_neuron.eq(finaliser.state_neuron),
@@ -88,27 +101,17 @@ class Layer(wiring.Component):
         return m
 
     def _accumulator(self, m: Module, finaliser: Finaliser) -> Accumulator:
-        """Build the event list and the accumulators of dense synapses."""
-        layer = self.layer
-        m.submodules.event_list = events = EventBuffer(inputs=layer.inputs, tiles=layer.tiles,
-                                                       address_bits=layer.input_address_bits)
-        m.submodules.accumulator = accumulator = Accumulator(layer)
-        connect(m, flipped(self.i), events.i)
-        m.d.comb += [
-            accumulator.slot.eq(events.slot),
-            accumulator.address.eq(events.address),
-            events.advance.eq(accumulator.advance),
-            finaliser.weight.eq(accumulator.weight),
-            accumulator.take_last.eq(finaliser.take_last),
-            self.events_write.eq(events.write),
-            self.events_read.eq(events.read),
-        ]
+        """Build the accumulators of dense synapses."""
+        m.submodules.accumulator = accumulator = Accumulator(self.layer)
+        m.d.comb += [finaliser.weight.eq(accumulator.weight), accumulator.take_last.eq(finaliser.take_last)]
         return accumulator
 
-    def _walker(self, m: Module) -> Walker:
-        """Build the walker of scattered synapses."""
+    def _walker(self, m: Module, events: EventBuffer) -> Walker:
+        """Build the walker of all other synapses."""
         m.submodules.walker = walker = Walker(self.layer)
-        connect(m, flipped(self.i), walker.i)
         m.d.comb += [getattr(self, name).eq(getattr(walker, name))
-                     for name in ("sources_read", "currents_read", "currents_clear")]
+                     for name in ("sources_read", "currents_read", "currents_clear", "clearing")
+                     if name in self.signature.members]
+        if self.layer.input_value_bits:
+            m.d.comb += walker.value.eq(events.value)
         return walker

@@ -1,14 +1,16 @@
-"""Weighted sums by lists: every event adds the words of its list to a memory of currents."""
+"""Weighted sums by lists: every event adds the words of its list to the currents of the neurons it reaches."""
 
-from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value, signed
-from amaranth.lib import memory, stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, signed
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.events import event_layout
+from rtl_gen.currents import Currents
+from rtl_gen.events import slot_layout
 from rtl_gen.loader import address_bits, weight_memory
 from snnhw.fixed import pack_words, unsigned_bits
 from snnhw.plan import LayerPlan
-from snnhw.plan.synapses import Scattered
+from snnhw.plan.columns import Columns
+from snnhw.plan.synapses import Dense, Scattered
 
 __all__ = ["Walker", "input_value"]
 
@@ -19,24 +21,20 @@ def input_value(layer: LayerPlan) -> ShapeLike:
 
 
 class Walker(wiring.Component):
-    """Adds the weights of a timestep's events, list by list, and hands the sums over one neuron at a time.
+    """Reads the list of each event of a timestep, one weight word per cycle, and adds it to the currents.
 
-    Pipeline, one weight word per cycle:
+    Pipeline:
 
-        0  take an event; read where its list lies
-        1  pointer to a weight word; with the last one, the next event's list is loaded
+        0  the event; read where its list lies, unless all lists are equally long
+        1  pointer to a weight word; with the last one of a list, the next event moves up
         2  weight memory
-        3  place in the currents: base of the event + offset of the word; weights, times the value of a graded event
-        4  currents are read; a word that is being written comes from stage 5 instead
-        5  addition, and write
+        3  place in the currents, and what is added there: weights, times the value of a graded event
+           (:class:`~rtl_gen.currents.Currents` reads, adds, writes and hands over the sums)
 
-    A tick waits until the pipeline is empty. Then the currents are read neuron by neuron, in the order of their numbers, while
-    `take` asks for them; a word is cleared when its last neuron is taken. After the last neuron events are taken again. After a
-    reset all words are cleared first: ``synapses.words`` cycles.
-
-    A timestep takes ``words + outputs + 7`` cycles when events are waiting and sums are taken at once, from its first event to
-    its last sum; `words` are those of its lists, and one for each event whose list is empty. Events with empty lists at its end
-    overlap with the pipeline: each of them makes the 7 one less, down to 3. Where no list has words it is 3, without events 2.
+    An event stays in stage 1 for as many cycles as its list has words, and at least one. Stages 0 and 1 and the slot before
+    them move together, whenever stage 1 is empty or done: `advance`. The first event of a timestep waits in stage 1 until the
+    currents are free. So a timestep takes one cycle for each of its words, and for each event without one, from the first to
+    the last; the next follows without a gap if its events are there and the sums of the timestep before were taken.
 
     Parameters
     ----------
@@ -45,32 +43,35 @@ class Walker(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer))))``
-        Events and ticks.
-    valid : ``Out(1)``
-        There is a result.
-    sum : ``Out(signed(layer.current_bits))``
-        Weighted sum of the next neuron, in ascending order.
-    sample_end : ``Out(1)``
-        Its timestep is the last of the sample.
-    take : ``In(1)``
-        The result is taken.
+    slot, address, value : ``In``
+        Slot of an :class:`~rtl_gen.events.EventBuffer`; `value` only where events have one.
+    advance : ``Out(1)``
+        The slot is taken.
+    clearing : ``Out(1)``
+        The currents are cleared after a reset.
+    valid, sum, sample_end, take :
+        Result of the next neuron, in ascending order, see :class:`~rtl_gen.currents.Currents`.
     sources_read, weights_read, accumulate, currents_read, currents_clear : ``Out(1)``
-        A memory is read; a word is added; currents of a neuron are read; a word of currents is cleared.
+        A memory is read; a word is added; currents of a neuron are read; what was read is cleared.
     load_active, load_write, load_address, load_data : ``In``
         Only with loaded weights. While active, the weight memory belongs to the loader.
     """
 
     def __init__(self, layer: LayerPlan):
-        assert isinstance(layer.synapses, Scattered)
+        assert not isinstance(layer.synapses, Dense)
         self.layer, self.synapses = layer, layer.synapses
         members: dict[str, object] = {
-            "i": In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer)))),
+            "slot": In(slot_layout()),
+            "address": In(layer.input_address_bits),
+            "advance": Out(1),
+            "clearing": Out(1),
             "valid": Out(1),
             "sum": Out(signed(layer.current_bits)),
             "sample_end": Out(1),
             "take": In(1),
         }
+        if layer.input_value_bits:
+            members["value"] = In(signed(layer.input_value_bits))
         members |= {name: Out(1) for name in ("sources_read", "weights_read", "accumulate", "currents_read", "currents_clear")}
         weights = layer.memories[0]
         if layer.weights_loaded:
@@ -80,166 +81,139 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer, words = self.layer, self.synapses.words
-        m.submodules.currents = currents = memory.Memory(shape=layer.lanes * layer.current_bits, depth=words, init=[])
-        read = currents.read_port()
-        write = currents.write_port()
+        layer, synapses = self.layer, self.synapses
+        m.submodules.currents = currents = Currents(layer)
+        for name in ("clearing", "valid", "sum", "sample_end", "accumulate", "currents_read", "currents_clear"):
+            m.d.comb += getattr(self, name).eq(getattr(currents, name))
+        m.d.comb += currents.take.eq(self.take)
 
-        clearing = Signal(init=1)
-        sweeping = Signal()
-        clear_place = Signal(range(words))
-        m.d.sync += clear_place.eq(clear_place + 1)
-        with m.If(clear_place == words - 1):
-            m.d.sync += [clearing.eq(0), clear_place.eq(0)]
-        with m.If(~clearing):
-            m.d.sync += clear_place.eq(0)
-
-        walk_read, walk_place, adds, add_place, total = self._walk(m, ~clearing & ~sweeping, read.data)
-        begin = Signal()
-        m.d.comb += begin.eq(self.i.valid & self.i.payload.tick & self.i.ready)
-        sweep_place, taken_place, end = self._sweep(m, begin, sweeping, read.data)
-        with m.If(begin):
-            m.d.sync += [sweeping.eq(1), self.sample_end.eq(self.i.payload.last)]
-        with m.Elif(end):
-            m.d.sync += sweeping.eq(0)
-        m.d.comb += [
-            read.en.eq(walk_read | self.currents_read),
-            read.addr.eq(Mux(sweeping, sweep_place, walk_place)),
-            write.en.eq(adds | self.currents_clear | clearing),
-            write.addr.eq(Mux(clearing, clear_place, Mux(sweeping, taken_place, add_place))),
-            write.data.eq(Mux(adds, total, 0)),
-            self.accumulate.eq(adds),
-        ]
-        return m
-
-    def _walk(self, m: Module, walking: Value, current: Value) -> tuple[Value, ...]:
-        """Build stages 0 to 5; return what the memory of currents needs of them."""
-        layer = self.layer
+        # 0: the event
+        found = Signal(slot_layout())
         value_bits = layer.input_value_bits
-        fields = [bits for _, bits in layer.source_fields]
-        m.submodules.sources = sources = memory.Memory(shape=sum(fields), depth=layer.inputs,
-                                                       init=pack_words(layer.source_fields))
-        source = sources.read_port()
-        base, first, count = _split(source.data, fields)
-
-        # 0: an event; what is read stays at the output of the memory until it is loaded
-        found = Signal()
-        load = Signal()
         found_value = Signal(signed(max(1, value_bits)), reset_less=True)
-        ready = walking & (~found | load)
-        m.d.comb += [self.sources_read.eq(self.i.valid & ~self.i.payload.tick & ready), source.en.eq(self.sources_read),
-                     source.addr.eq(self.i.payload.address)]
-        with m.If(self.sources_read):
-            m.d.sync += found.eq(1)
+        base, first, count = self._source(m)
+        with m.If(self.advance):
+            m.d.sync += found.eq(self.slot)
             if value_bits:
-                m.d.sync += found_value.eq(self.i.payload.value)
-        with m.Elif(load):
-            m.d.sync += found.eq(0)
+                m.d.sync += found_value.eq(self.value)
 
         # 1: a pointer into its list
-        walk_valid = Signal()
-        walk_last = Signal()
+        present = Signal()
+        some = Signal()  # the list has words
+        step_end = Signal()
+        sample_end = Signal()
+        last = Signal()
+        begins = Signal()
         pointer = Signal(address_bits(layer.memories[0].depth), reset_less=True)
-        left = Signal(fields[2], reset_less=True)  # words after this one
-        walk_base = Signal(fields[0], reset_less=True)
+        left = Signal(len(count), reset_less=True)  # words after this one
+        walk_base = Signal(len(base), reset_less=True)
         walk_value = Signal.like(found_value, name="walk_value")
-        m.d.comb += [walk_last.eq(~left.any()), load.eq(found & (~walk_valid | walk_last))]
-        with m.If(load):
-            m.d.sync += [walk_valid.eq(count.any()), pointer.eq(first), left.eq(count - 1), walk_base.eq(base),
-                         walk_value.eq(found_value)]
-        with m.Elif(walk_valid):
-            m.d.sync += [walk_valid.eq(~walk_last), pointer.eq(pointer + 1), left.eq(left - 1)]
+        issue = Signal()
+        m.d.comb += [
+            issue.eq(present & currents.free),
+            last.eq(~left.any() | ~some),
+            self.advance.eq(~present | (issue & last)),
+            currents.close.eq(issue & last & step_end),
+            self.weights_read.eq(issue & some),
+        ]
+        with m.If(self.advance):
+            m.d.sync += [
+                present.eq(found.valid), some.eq(count.any() & ~found.empty), begins.eq(1),
+                step_end.eq(found.step_end), sample_end.eq(found.sample_end),
+                pointer.eq(first), left.eq(count - 1), walk_base.eq(base), walk_value.eq(found_value),
+            ]
+        with m.Elif(issue):
+            m.d.sync += [pointer.eq(pointer + (synapses.sources if synapses.uniform else 1)), left.eq(left - 1), begins.eq(0)]
 
         # 2: the weight memory
         fetch_valid = Signal()
+        fetch_begins = Signal(reset_less=True)
+        fetch_end = Signal()
+        fetch_last = Signal(reset_less=True)
         fetch_base = Signal.like(walk_base, name="fetch_base")
         fetch_value = Signal.like(found_value, name="fetch_value")
-        m.d.comb += self.weights_read.eq(walk_valid)
-        m.d.sync += [fetch_valid.eq(walk_valid), fetch_base.eq(walk_base), fetch_value.eq(walk_value)]
+        m.d.sync += [
+            fetch_valid.eq(self.weights_read), fetch_begins.eq(begins), fetch_end.eq(currents.close), fetch_last.eq(sample_end),
+            fetch_base.eq(walk_base), fetch_value.eq(walk_value),
+        ]
         word = weight_memory(m, self, layer, pointer, self.weights_read)
-        *weights, offset = _split(word, [bits for _, bits in layer.weight_fields])
+        fields = _split(word, [bits for _, bits in layer.weight_fields])
 
-        # 3: a place, and what is added there
+        # 3: places, and what is added there
+        added, places, weights = self._decode(m, fields, fetch_valid, fetch_begins, fetch_base)
         place_valid = Signal()
-        place = Signal(unsigned_bits(self.synapses.words - 1), reset_less=True)
-        m.d.sync += [place_valid.eq(fetch_valid), place.eq(fetch_base + offset)]
-        addends = []
+        place_end = Signal()
+        place_last = Signal(reset_less=True)
+        m.d.sync += [place_valid.eq(added), place_end.eq(fetch_end), place_last.eq(fetch_last)]
+        m.d.comb += [currents.valid_in.eq(place_valid), currents.end.eq(place_end), currents.end_last.eq(place_last)]
+        for bank, place in enumerate(places):
+            m.d.comb += currents.place[bank].eq(place)
         for lane, weight in enumerate(weights):
             product = weight.as_signed() * fetch_value if value_bits else weight.as_signed()
             addend = Signal(signed(layer.current_bits), name=f"addend_{lane}", reset_less=True)
             m.d.sync += addend.eq(product)
-            addends.append(addend)
+            m.d.comb += currents.addend[lane].eq(addend)
+        return m
 
-        # 4: the currents there, or what is just being written
-        add_valid = Signal()
-        add_forward = Signal()
-        add_place = Signal.like(place, name="add_place")
-        forward = Signal()
-        m.d.comb += forward.eq(add_valid & (add_place == place))
-        m.d.sync += [add_valid.eq(place_valid), add_place.eq(place), add_forward.eq(forward)]
+    def _source(self, m: Module) -> tuple[Value, Value, Value]:
+        """Return the base, the first word and the number of words of the list of the event in stage 0."""
+        layer, synapses = self.layer, self.synapses
+        if synapses.uniform:
+            address = Signal(layer.input_address_bits, name="found_address", reset_less=True)
+            with m.If(self.advance):
+                m.d.sync += address.eq(self.address)
+            return Const(0), address, Const(synapses.uniform)
+        fields = [bits for _, bits in layer.source_fields]
+        m.submodules.sources = sources = memory.Memory(shape=sum(fields), depth=layer.inputs,
+                                                       init=pack_words(layer.source_fields))
+        source = sources.read_port()
+        m.d.comb += [self.sources_read.eq(self.advance & self.slot.valid & ~self.slot.empty), source.en.eq(self.sources_read),
+                     source.addr.eq(self.address)]
+        base, first, count = [Const(0), *_split(source.data, fields)][-3:]
+        return base, first, count
 
-        # 5: addition
-        total = Signal(len(current))
-        written = Signal(len(current), reset_less=True)
-        m.d.sync += written.eq(total)
-        for lane, addend in enumerate(addends):
-            added = Signal.like(addend, name=f"added_{lane}")
-            m.d.sync += added.eq(addend)
-            before = Mux(add_forward, written, current).word_select(lane, layer.current_bits).as_signed()
-            m.d.comb += total.word_select(lane, layer.current_bits).eq(before + added)
+    def _decode(self, m: Module, fields: list[Value], valid: Value, begins: Value,
+                base: Value) -> tuple[Value, list[Value], list[Value]]:
+        """Return whether a word is added, and, registered, its place in each memory; and the weights of the word."""
+        synapses = self.synapses
+        if isinstance(synapses, Scattered):
+            *weights, offset = fields
+            place = Signal(unsigned_bits(synapses.words - 1), reset_less=True)
+            m.d.sync += place.eq(base + offset)
+            return valid, [place], weights
+        if synapses.headers:
+            return self._masked(m, fields, valid, begins)
+        if not synapses.row_bits:
+            return valid, [Const(0)] * synapses.lanes, fields
+        places = []
+        for lane, row in enumerate(fields[1::2]):
+            place = Signal(unsigned_bits(synapses.words - 1), name=f"place_{lane}", reset_less=True)
+            places.append(place)
+            with m.If(valid):
+                m.d.sync += place.eq(row + Mux(begins, 0, place) if synapses.format == "run-length" else row)
+        return valid, places, fields[::2]
 
-        idle = ~(found | walk_valid | fetch_valid | place_valid | add_valid)
-        m.d.comb += self.i.ready.eq(Mux(self.i.payload.tick, walking & idle, ready))
-        return place_valid & ~forward, place, add_valid, add_place, total
-
-    def _sweep(self, m: Module, begin: Value, sweeping: Value, current: Value) -> tuple[Value, Value, Value]:
-        """Build what reads the sums in the order of the neurons; return the word to read, the word taken, and the end."""
-        layer, grid = self.layer, self.synapses.grid
-        lanes, tiles = layer.lanes, layer.tiles
-        more = Signal()
-        column, row, tile, lane = (Signal(range(size), name=name, reset_less=True) for name, size in (
-            ("column", grid.columns), ("row", grid.rows), ("tile", tiles), ("lane", lanes)))
-        place = Signal(range(self.synapses.words), reset_less=True)
-        row_end = Signal()
-        tile_end = Signal()
-        lane_end = Signal()
-        last_lane = Signal()
-        m.d.comb += [
-            row_end.eq(column == grid.columns - 1),
-            tile_end.eq(row_end & (row == grid.rows - 1)),
-            lane_end.eq(tile_end & (tile == tiles - 1)),
-            last_lane.eq(lane == lanes - 1),
-        ]
-        final_tile = (grid.channels - 1) % tiles  # of the last channel, whose lane is the last
-        finished = last_lane & tile_end & (tile == final_tile)
-        complete = last_lane | ((lane == lanes - 2) & (tile > final_tile)) if lanes > 1 else last_lane
-
-        taken_place = Signal.like(place, name="taken_place")
-        taken_lane = Signal.like(lane, name="taken_lane")
-        taken_clears = Signal()
-        taken_last = Signal()
-        m.d.comb += self.currents_read.eq(sweeping & more & (~self.valid | self.take))
-        with m.If(begin):
-            m.d.sync += [more.eq(1), column.eq(0), row.eq(0), tile.eq(0), lane.eq(0), place.eq(grid.origin)]
-        with m.If(self.currents_read):
-            m.d.sync += [
-                self.valid.eq(1), taken_place.eq(place), taken_lane.eq(lane), taken_clears.eq(complete), taken_last.eq(finished),
-                more.eq(~finished), column.eq(column + 1), place.eq(place + 1),
-            ]
-            with m.If(row_end):
-                m.d.sync += [column.eq(0), row.eq(row + 1), place.eq(place + 1 + grid.pitch - grid.columns)]
-            with m.If(tile_end):
-                rest = grid.words - (grid.rows - 1) * grid.pitch - grid.columns + 1
-                m.d.sync += [row.eq(0), tile.eq(tile + 1), place.eq(place + rest)]
-            with m.If(lane_end):
-                m.d.sync += [tile.eq(0), lane.eq(lane + 1), place.eq(grid.origin)]
-        with m.Elif(self.take):
-            m.d.sync += self.valid.eq(0)
-        m.d.comb += [
-            self.sum.eq(current.word_select(taken_lane, layer.current_bits).as_signed()),
-            self.currents_clear.eq(self.take & taken_clears),
-        ]
-        return place, taken_place, self.take & taken_last
+    def _masked(self, m: Module, fields: list[Value], valid: Value, begins: Value) -> tuple[Value, list[Value], list[Value]]:
+        """Return the same as :meth:`_decode` where bits of rows come before the weights: a weight takes the lowest one left."""
+        assert isinstance(self.synapses, Columns)
+        rows, headers = self.synapses.words, self.synapses.headers
+        header = Signal()
+        behind = Signal(range(headers + 1), reset_less=True)  # header words after the one that begins a list
+        m.d.comb += header.eq(begins | behind.any())
+        with m.If(valid):
+            m.d.sync += behind.eq(Mux(begins, headers - 1, Mux(behind.any(), behind - 1, 0)))
+        places = []
+        for lane, chunk in enumerate(fields):
+            mask = Signal(headers * self.synapses.weight_bits, name=f"mask_{lane}", reset_less=True)
+            place = Signal(unsigned_bits(rows - 1), name=f"place_{lane}", reset_less=True)
+            places.append(place)
+            lowest = Signal.like(place, name=f"lowest_{lane}")
+            for row in reversed(range(rows)):
+                with m.If(mask[row]):
+                    m.d.comb += lowest.eq(row)
+            with m.If(valid):
+                m.d.sync += [place.eq(lowest), mask.eq(Mux(header, Cat(mask, chunk)[len(chunk):], mask & (mask - 1)))]
+        return valid & ~header, places, fields
 
 
 def _split(word: Value, widths: list[int]) -> list[Value]:

@@ -5,20 +5,25 @@ from collections.abc import Mapping
 import numpy as np
 
 from snnhw.plan.plan import LayerPlan, Plan
-from snnhw.plan.synapses import Scattered
+from snnhw.plan.synapses import Dense, Scattered
 
 __all__ = ["SIGNALS", "access_names", "count_accesses", "events_of"]
 
-_DENSE = "events_write", "events_read", "weights_read", "accumulate"
-_SCATTERED = "sources_read", "weights_read", "accumulate", "currents_read", "currents_clear"
+_EVENTS = "events_write", "events_read"
+_WEIGHTS = "weights_read", "accumulate"
+_CURRENTS = "currents_read", "currents_clear"
+_STATES = "finalise", "membranes_read", "membranes_write"
 #: Every signal that a core may have.
-SIGNALS = *dict.fromkeys((*_DENSE, *_SCATTERED)), "finalise", "membranes_read", "membranes_write", "parameters_read"
+SIGNALS = *_EVENTS, "sources_read", *_WEIGHTS, *_CURRENTS, *_STATES, "parameters_read"
 
 
 def access_names(layer: LayerPlan) -> tuple[str, ...]:
     """Return the one-bit signals of a core that are high for one cycle per access, in the order of its pipeline."""
-    names = (*(_SCATTERED if layer.scattered else _DENSE), "finalise", "membranes_read", "membranes_write")
-    return (*names, "parameters_read") if layer.parameter_bits else names
+    has = {memory.role for memory in layer.memories}
+    left_out = {name for name, role in (("sources_read", "sources"), ("parameters_read", "parameters")) if role not in has}
+    if "currents" not in has:
+        left_out.update(_CURRENTS)
+    return tuple(name for name in SIGNALS if name not in left_out)
 
 
 def events_of(layer: LayerPlan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -50,14 +55,14 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
         events_write, events_read
             Event list: each event once; each event once for each tile.
         sources_read
-            Where the list of an event lies: once for each event.
+            Where the list of an event lies: once for each event. Only where lists are not all equally long.
         weights_read
             Weight memory: a word of `lanes` weights for each event and tile, or for each word of the lists of the events.
         accumulate
             Slots of `lanes` additions: one for each event and tile, and one for each tile of a timestep without events. With
-            lists, one for each word, which reads and writes a word of currents.
+            lists, one for each word that is added, which reads and writes currents of all lanes.
         currents_read, currents_clear
-            Memory of currents: read for each neuron, cleared once for each word that holds neurons.
+            Memories of currents: read for each neuron; cleared once for each word that holds neurons.
         finalise
             Updates of a neuron.
         membranes_read, membranes_write
@@ -73,14 +78,20 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
         unread = np.where((np.arange(samples) == 0) | (layer.spec.clear == "sample"), min(timesteps, 1) * layer.outputs, 0)
         per_step = events.sum(axis=2, dtype=np.int64)
         written = per_step.sum(axis=1)
-        if isinstance(layer.synapses, Scattered):
-            grid = layer.synapses.grid
-            words = events.sum(axis=1, dtype=np.int64) @ layer.synapses.list_lengths()
-            counts = {"sources_read": written, "weights_read": words, "accumulate": words, "currents_read": updates,
-                      "currents_clear": np.full(samples, timesteps * layer.tiles * grid.rows * grid.columns, np.int64)}
-        else:
+        synapses = layer.synapses
+        if isinstance(synapses, Dense):
             counts = {"events_write": written, "events_read": written * layer.tiles, "weights_read": written * layer.tiles,
                       "accumulate": np.maximum(per_step, 1).sum(axis=1) * layer.tiles}
+        else:
+            each = events.sum(axis=1, dtype=np.int64)
+            cleared = layer.outputs
+            if isinstance(synapses, Scattered):
+                cleared = layer.tiles * synapses.grid.rows * synapses.grid.columns
+            counts = {"events_write": written, "events_read": written, "weights_read": each @ synapses.list_lengths(),
+                      "accumulate": each @ synapses.added_words(), "currents_read": updates,
+                      "currents_clear": np.full(samples, timesteps * cleared, np.int64)}
+            if layer.source_fields:
+                counts["sources_read"] = written
         counts |= {"finalise": updates, "membranes_read": updates - unread, "membranes_write": updates}
         if layer.parameter_bits:
             counts["parameters_read"] = updates

@@ -1,4 +1,4 @@
-"""Schedule of a core, and the number of cycles of a sample: exact for chains of dense cores, an estimate for all others.
+"""Schedule of a core, and the number of cycles of a sample: exact for chains of cores, an estimate for all others.
 
 The cores of a pipeline wait for each other only at the ends of tiles and of timesteps, so the model
 follows those moments alone: for each tile a few maxima and sums, for all samples at once. Two parts of a
@@ -14,15 +14,16 @@ import numpy as np
 from snnhw.ir import Decay
 from snnhw.plan.accesses import events_of
 from snnhw.plan.plan import LayerPlan, Plan
-from snnhw.plan.synapses import Scattered
+from snnhw.plan.synapses import Dense
 
 __all__ = ["ACCUMULATE_STAGES", "WALK_STAGES", "drive_stage", "estimate_cycles", "leak_stages", "pause_slots", "predict_cycles",
            "write_stage"]
 
 ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
-WALK_STAGES = 5  # cycles from the event to the addition of the first word of its list
+WALK_STAGES = 3  # cycles from the issue of a word to its addition
 INPUT_STAGES = 1  # register before the first core
 OUTPUT_STAGES = 1  # register behind the last core
+REGISTERS = 3  # slots that a walking core keeps of its events
 FAR = 1 << 62  # a tick that never comes
 
 
@@ -100,6 +101,31 @@ class _Core:
         The list of the newest timestep is handed to the reader; -1 before the first.
     """
 
+    layer: LayerPlan
+    handed: np.ndarray
+
+    def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        """Follow one timestep, and return the cycle in which its tick leaves the core.
+
+        Every argument and the result but one are int64, (samples,).
+
+        Parameters
+        ----------
+        ticked : int64 array
+            Cycle in which its tick enters the core.
+        train : bool array, (samples, inputs)
+            Its events; they come in ascending order.
+        first_spike : int64 array
+            First neuron that fires, or the number of neurons.
+        ready : int64 array
+            First cycle in which its first output can be transferred.
+        """
+        raise NotImplementedError
+
+
+class _DenseCore(_Core):
+    """Moments of an output-stationary core."""
+
     def __init__(self, layer: LayerPlan, samples: int):
         self.layer = layer
         never = np.full(samples, -1, np.int64)
@@ -113,25 +139,10 @@ class _Core:
         # One halt per timestep, before its first output, and at most 3 timesteps in the pipeline.
         self._finaliser = _HaltingClock(samples, 4)
 
-    def step(self, ticked: np.ndarray, events: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
-        """Follow one timestep, and return the cycle in which its tick leaves the core.
-
-        Every argument and the result are int64, (samples,).
-
-        Parameters
-        ----------
-        ticked : int64 array
-            Cycle in which its tick enters the core.
-        events : int64 array
-            Events that it has.
-        first_spike : int64 array
-            First neuron that fires, or the number of neurons.
-        ready : int64 array
-            First cycle in which its first output can be transferred.
-        """
+    def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
         layer, accumulators, finaliser = self.layer, self._accumulators, self._finaliser
         output_stage = write_stage(layer) + 1
-        slots = np.maximum(events, 1)
+        slots = np.maximum(train.sum(axis=1, dtype=np.int64), 1)
         self.handed = np.maximum(ticked, self._finished)
         self._issued = accumulators.tick(self.handed + 1) - 1
         finaliser.expect()
@@ -155,6 +166,92 @@ class _Core:
         return left
 
 
+class _WalkingCore(_Core):
+    """Moments of a core that walks lists.
+
+    The slots of its events follow each other through three registers (slot, stage 0, stage 1) that move together, whenever
+    stage 1 is empty or done. So what is handed over moves in the cycles in which none of the latest slots has words left.
+    """
+
+    def __init__(self, layer: LayerPlan, samples: int):
+        assert not isinstance(layer.synapses, Dense)
+        self.layer = layer
+        never = np.full(samples, -1, np.int64)
+        self.handed = never
+        self._lengths = np.maximum(layer.synapses.list_lengths(), 1)
+        self._issued = never  # the last slot of the newest timestep is issued
+        # The latest three slots: the cycles of their first and of their last word, the oldest first.
+        self._slots = [(never, never)] * REGISTERS
+        # The last sums of the newest timestep, and of the one before, are taken.
+        self._taken, self._taken_before = never, never
+        self._free = never + 1  # the tick from which the next neuron may be
+        self._finaliser = _HaltingClock(samples, 4)
+
+    def _moves(self, cycle: np.ndarray) -> np.ndarray:
+        """Return the first cycle, not before `cycle`, in which the registers move."""
+        for begin, end in self._slots:
+            cycle = np.where((begin <= cycle) & (cycle < end), end, cycle)
+        return cycle
+
+    def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        layer, finaliser = self.layer, self._finaliser
+        output_stage = write_stage(layer) + 1
+        events = train.sum(axis=1, dtype=np.int64)
+        slots = np.maximum(events, 1)
+        work = np.where(events > 0, train @ self._lengths, 1)
+        last = self._last_lengths(train)  # of the last slots, the last one first; those that are not there are 0
+
+        self.handed = np.maximum(ticked, self._issued)
+        moves = [self._moves(self.handed + 1)]  # of the first slot: into the slot register, stage 0, stage 1
+        for _ in range(REGISTERS - 1):
+            moves.append(self._moves(moves[-1] + 1))
+        first = np.maximum(moves[-1] + 1, self._taken_before + 1)  # its first word
+        end = first + work - 1
+        ends = [end]  # of the last slots, the last one first
+        for length in last[:-1]:
+            ends.append(ends[-1] - length)
+        begins = [np.where(slots == place + 1, moves[-1] + 1, stop - length + 1)
+                  for place, (stop, length) in enumerate(zip(ends, last, strict=True))]
+        new = list(zip(begins, ends, strict=True))
+        # Where a timestep has fewer slots than there are registers, those of the one before are still the latest.
+        for place in range(1, REGISTERS):
+            for index in range(2):
+                older = np.choose(np.minimum(place - slots, REGISTERS - 1).clip(0), [slot[index] for slot in self._slots[::-1]])
+                pair = list(new[place])
+                pair[index] = np.where(slots > place, pair[index], older)
+                new[place] = (pair[0], pair[1])
+        self._slots = new[::-1]
+        # The last slot is issued when the one three before it is done.
+        self._issued = np.where(slots <= REGISTERS, np.choose(np.minimum(slots, REGISTERS) - 1, moves), ends[-1] - last[-1])
+
+        finaliser.expect()
+        begun = np.maximum(end + WALK_STAGES, self._taken)
+        start = np.maximum(self._free, finaliser.tick(begun + 2))
+        finaliser.halt(start + first_spike + output_stage, ready, first_spike < layer.outputs)
+        self._free = start + layer.outputs
+        self._taken_before, self._taken = self._taken, finaliser.cycle(self._free - 1)
+        tick = self._free + output_stage
+        finaliser.halt(tick, ready, first_spike == layer.outputs)
+        left = finaliser.cycle(tick)
+        self._free = self._free + pause_slots(layer)
+        return left
+
+    def _last_lengths(self, train: np.ndarray) -> list[np.ndarray]:
+        """Return the cycles of the last slots of a timestep, the last one first; 0 of those that are not there."""
+        rest, found = train, []
+        for place in range(REGISTERS):
+            there = rest.any(axis=1)
+            address = rest.shape[1] - 1 - rest[:, ::-1].argmax(axis=1)
+            found.append(np.where(there, self._lengths[address], 1 if place == 0 else 0))
+            rest = rest.copy()
+            rest[np.arange(len(rest)), address] = False
+        return found
+
+
+def _core(layer: LayerPlan, samples: int) -> _Core:
+    return _DenseCore(layer, samples) if isinstance(layer.synapses, Dense) else _WalkingCore(layer, samples)
+
+
 def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the exact number of clock cycles of each sample, when each is run alone.
 
@@ -175,24 +272,25 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     Raises
     ------
     ValueError
-        The plan is not a chain of dense cores: :attr:`Plan.predictable`, see :func:`estimate_cycles`.
+        The plan is not a chain of cores: :attr:`Plan.predictable`, see :func:`estimate_cycles`.
     """
     if not plan.predictable:
-        raise ValueError("Plan must be a chain of cores with dense weights for its cycles to be predicted; others are estimated")
+        raise ValueError("Plan must be a chain of cores for its cycles to be predicted; others are estimated")
     source = np.asarray(trains[plan.graph.input.name])
     samples, timesteps, _ = source.shape
-    cores = [_Core(layer, samples) for layer in plan.layers]
+    cores = [_core(layer, samples) for layer in plan.layers]
     inputs = [source != 0, *(np.asarray(trains[layer.name]) != 0 for layer in plan.layers)]
-    events = [train.sum(axis=2, dtype=np.int64) for train in inputs[:-1]]
-    firsts = [np.where(train.any(axis=2), train.argmax(axis=2), train.shape[2]) for train in inputs[1:]]
+    # A layer that hands on its states has an event for each neuron.
+    firsts = [np.where(train.any(axis=2), train.argmax(axis=2), train.shape[2]) if layer.spec.output != "state" else
+              np.zeros(train.shape[:2], np.int64) for layer, train in zip(plan.layers, inputs[1:], strict=True)]
     always = np.zeros(samples, np.int64)
     moment = always
     for t in range(timesteps):
         # The source is never late: the first event is there as soon as the list is open.
-        moment = np.maximum(cores[0].handed + 1, INPUT_STAGES) + events[0][:, t]
+        moment = np.maximum(cores[0].handed + 1, INPUT_STAGES) + inputs[0][:, t].sum(axis=1)
         for index, core in enumerate(cores):
             ready = cores[index + 1].handed + 1 if index + 1 < len(cores) else always
-            moment = core.step(moment, events[index][:, t], firsts[index][:, t], ready)
+            moment = core.step(moment, inputs[index][:, t], firsts[index][:, t], ready)
     return moment + OUTPUT_STAGES + 1
 
 
@@ -212,24 +310,26 @@ class _Flow:
         events = events_of(layer, trains)
         # Cycles that the events of each source take, timestep by timestep.
         slots = np.ones(layer.inputs, np.int64)
-        if isinstance(layer.synapses, Scattered):
-            lengths = layer.synapses.list_lengths()
-            slots, self._walks = np.maximum(lengths, 1), events @ lengths > 0
+        if not isinstance(layer.synapses, Dense):
+            slots = np.maximum(layer.synapses.list_lengths(), 1)
         self.work = [events[:, :, source.offset:source.offset + source.count] @ slots[source.offset:source.offset + source.count]
                      for source in layer.sources]
         zero = np.zeros(events.shape[0], np.int64)
         self.open, self.left = zero, [zero]
-        self._finished = self._free = zero
+        self._finished = self._free = self._walked = self._taken = self._taken_before = zero
 
     def begin(self, arrived: np.ndarray, timestep: int) -> tuple[np.ndarray, np.ndarray]:
         """Return when the first sum of a timestep is taken, and when the last may be; `arrived` is the end of its events."""
         layer, work = self.layer, sum(part[:, timestep] for part in self.work)
-        if layer.scattered:
-            drained = np.maximum(self.open + work, arrived) + WALK_STAGES * self._walks[:, timestep]
-            first = np.maximum(drained + 2, self._free)
-            return first, first + layer.outputs - 1
         handed = np.maximum(arrived, self._finished)
         slots = np.maximum(work, 1)
+        if layer.scattered:
+            begun = np.maximum.reduce([handed + REGISTERS + 1, self._walked, self._taken_before])
+            self._walked = begun + slots
+            # Two timesteps are in the core at most.
+            self.open, self._finished = handed + 1, np.maximum(handed + slots, self._walked - REGISTERS)
+            first = np.maximum(self._walked + WALK_STAGES + 1, self._free)
+            return first, first + layer.outputs - 1
         self.open, self._finished = handed + 1, handed + layer.tiles * slots
         first = np.maximum(handed + slots + ACCUMULATE_STAGES, self._free)
         rest = layer.outputs - (layer.tiles - 1) * layer.lanes
@@ -239,7 +339,7 @@ class _Flow:
         """Note when the last sum of a timestep is taken."""
         layer = self.layer
         if layer.scattered:
-            self.open = taken + 1
+            self._taken_before, self._taken = self._taken, taken + 1
         else:
             # Two tiles wait at most: one in the shadow register, one in the accumulators.
             self._finished = np.maximum(self._finished, taken - 2 * layer.lanes)
@@ -252,7 +352,7 @@ def estimate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Cores are followed timestep by timestep: a core begins when the events of all of its sources are in, it holds up those that
     feed it while it is busy, and a delayed source is waited for in the timestep after. What several cores do within a timestep at
-    the same time is taken as the longest of it. Memories of currents that a reset clears are not counted. Of the networks of
+    the same time is taken as the longest of it. Of the networks of
     ``tests/example_graphs.py`` it is within 6 % of the simulated hardware, of tiny random graphs within a third.
 
     Parameters

@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 
 from snnhw.fixed import Interval, pack_words, signed_bits, unsigned_bits
-from snnhw.ir import Graph, Neuron, NeuronSpec
+from snnhw.ir import Graph, Neuron, NeuronSpec, Readout
+from snnhw.plan.columns import Columns
+from snnhw.plan.decision import DecisionPlan
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
 
@@ -31,16 +33,20 @@ class Memory:
         Bits of a word.
     content : str
         ``"rom"`` (initialised, never written), ``"ram"`` or ``"loaded"`` (written through the loading stream).
+    copies : int
+        How many memories of this size there are.
     """
 
     role: Role
     depth: int
     width: int
     content: Literal["rom", "ram", "loaded"]
+    copies: int = 1
 
     @property
     def bits(self) -> int:
-        return self.depth * self.width
+        """Bits of all copies."""
+        return self.copies * self.depth * self.width
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class LayerPlan:
     holds, from the lowest bits, the base of event ``a``, its first weight word and how many there are; each weight word holds,
     from the lowest bits, its weights, lane 0 first, and its offset. They are added to the word ``base + offset`` of the currents.
 
+    A core with :class:`~snnhw.plan.columns.Columns` walks lists too, but each lane adds to a row of its own.
+
     Parameters
     ----------
     index : int
@@ -97,7 +105,7 @@ class LayerPlan:
         Names of the nodes between the sources and the neurons.
     sources : tuple of Source
         Where its events come from.
-    synapses : Dense or Scattered
+    synapses : Dense, Scattered or Columns
         The weights.
     lanes : int
         Synaptic operations per cycle, 1 to the number of neurons.
@@ -114,7 +122,7 @@ class LayerPlan:
     neuron: Neuron
     sums: tuple[str, ...]
     sources: tuple[Source, ...]
-    synapses: Dense | Scattered
+    synapses: Dense | Scattered | Columns
     outputs: int
     lanes: int
     ranges: Ranges
@@ -132,7 +140,14 @@ class LayerPlan:
     @property
     def scattered(self) -> bool:
         """The core walks lists."""
-        return isinstance(self.synapses, Scattered)
+        return not isinstance(self.synapses, Dense)
+
+    @property
+    def format(self) -> str:
+        """How the weights are stored."""
+        if isinstance(self.synapses, Columns):
+            return self.synapses.format
+        return "dense" if isinstance(self.synapses, Dense) else "block"
 
     @property
     def inputs(self) -> int:
@@ -184,7 +199,7 @@ class LayerPlan:
     @property
     def tiles(self) -> int:
         """Groups of `lanes` neurons, or of channels, that are accumulated one after another."""
-        return self.synapses.tiles if isinstance(self.synapses, Scattered) else -(-self.outputs // self.lanes)
+        return -(-self.outputs // self.lanes) if isinstance(self.synapses, Dense) else self.synapses.tiles
 
     @property
     def weight_bits(self) -> int:
@@ -240,11 +255,9 @@ class LayerPlan:
 
     @cached_property
     def weight_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
-        """Columns of the weight memory, each with its width, the lowest first: the lanes, and the offset of a list's word."""
-        if isinstance(self.synapses, Scattered):
-            offsets, weights, *_ = self.synapses.lists
-            lanes = tuple((weights[:, lane], self.weight_bits) for lane in range(self.lanes))
-            return *lanes, (offsets, self.synapses.offset_bits)
+        """Columns of the weight memory, each with its width, the lowest first."""
+        if not isinstance(self.synapses, Dense):
+            return self.synapses.word_fields
         padded = np.zeros((self.tiles * self.lanes, self.inputs), np.int64)
         padded[:self.outputs] = self.synapses.weight
         words = padded.reshape(self.tiles, self.lanes, self.inputs).transpose(0, 2, 1).reshape(-1, self.lanes)
@@ -255,12 +268,10 @@ class LayerPlan:
         """Content of the weight memory."""
         return pack_words(self.weight_fields)
 
-    @cached_property
+    @property
     def source_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
-        """Columns of the memory of sources, each with its width, the lowest first: base, first weight word, number of words."""
-        assert isinstance(self.synapses, Scattered)
-        *_, first, last, base = self.synapses.lists
-        return tuple((column, unsigned_bits(int(column.max()))) for column in (base, first, last - first))
+        """Columns of the memory that tells where the list of an event lies, each with its width, the lowest first."""
+        return () if isinstance(self.synapses, Dense) else self.synapses.source_fields
 
     @property
     def memories(self) -> tuple[Memory, ...]:
@@ -268,11 +279,13 @@ class LayerPlan:
         loaded: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
         fields = self.weight_fields
         memories = [Memory("weights", len(fields[0][0]), sum(bits for _, bits in fields), loaded)]
-        if isinstance(self.synapses, Scattered):
+        memories.append(Memory("events", 2 * self.inputs, self.input_address_bits + self.input_value_bits, "ram"))
+        if self.source_fields:
             memories.append(Memory("sources", self.inputs, sum(bits for _, bits in self.source_fields), "rom"))
-            memories.append(Memory("currents", self.synapses.words, self.lanes * self.current_bits, "ram"))
-        else:
-            memories.append(Memory("events", 2 * self.inputs, self.input_address_bits, "ram"))
+        if not isinstance(self.synapses, Dense):
+            # Two halves: the sums of a timestep are read while those of the next are added.
+            banks = self.synapses.banks
+            memories.append(Memory("currents", self.synapses.words, self.lanes // banks * self.current_bits, "ram", 2 * banks))
         memories.append(Memory("membranes", self.outputs, self.state_bits + self.synapse_bits, "ram"))
         if self.parameter_bits:
             memories.append(Memory("parameters", self.outputs, sum(self.parameter_bits.values()), "rom"))
@@ -291,11 +304,14 @@ class Plan:
         Cores; each takes events of earlier ones, or delayed ones of any.
     output : int
         The core whose spikes leave the accelerator.
+    decide : bool
+        The accelerator also gives the decision of each sample.
     """
 
     graph: Graph
     layers: tuple[LayerPlan, ...]
     output: int
+    decide: bool = False
 
     @property
     def inputs(self) -> int:
@@ -332,9 +348,19 @@ class Plan:
         return self.last.outputs
 
     @property
+    def decision(self) -> DecisionPlan | None:
+        """How the accelerator decides; None when it does not."""
+        if not self.decide:
+            return None
+        readout = self.graph.nodes[-1]
+        assert isinstance(readout, Readout)
+        values = self.last.state if self.last.spec.output == "state" else Interval(0, self.last.spec.grades)
+        return DecisionPlan.of(readout, self.outputs, self.graph.timesteps, values)
+
+    @property
     def predictable(self) -> bool:
-        """The exact number of cycles is predicted: a chain of cores with dense synapses."""
-        return all(not layer.scattered and len(layer.sources) == 1 and not layer.sources[0].delayed
+        """The exact number of cycles is predicted: a chain of cores."""
+        return all(len(layer.sources) == 1 and not layer.sources[0].delayed
                    and layer.sources[0].core == (layer.index - 1 if layer.index else None) for layer in self.layers)
 
     @property

@@ -2,21 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from snnhw.errors import UsageError, raise_problems
 from snnhw.fixed import signed_bits
 from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
+from snnhw.plan.columns import Columns
+from snnhw.plan.formats import EXPECTED_RATE, FORMATS, alternatives, best, store
 from snnhw.plan.plan import LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
 from snnhw.plan.synapses import Dense, Edge, Scattered, dense_matrix, edges_of, path_of, scatter
 
 __all__ = ["DEFAULT_LANES", "make_plan"]
 
+AUTO = "auto"
 DEFAULT_LANES = 16
 MAX_LANES = 256
-EXPECTED_RATE = 0.1  # spikes per neuron and timestep; only balances the lanes of the layers, never enters a result
 
 
 def _cycles(inputs: int, outputs: int, lanes: int) -> float:
@@ -101,14 +104,14 @@ class _Wiring:
                                 "not delayed ones alone")
         return problems
 
-    def sources(self, name: str, dense: bool) -> tuple[Source, ...]:
-        """Return the sources of a core, whose synapses are dense or not."""
+    def sources(self, name: str) -> tuple[Source, ...]:
+        """Return the sources of a core."""
         result, offset = [], 0
         for source, delayed in self.edges[name]:
             count = math.prod(self.graph.shapes[source])
-            # A core with event lists collects a timestep while it computes the one before; other cores, and cores that are not
-            # on the way to the source, must leave the spikes of a whole timestep somewhere until they are wanted.
-            waits = delayed and not (dense and name in self._before.get(source, set()))
+            # A core collects a timestep while it computes the one before; where it is not on the way to the source, the spikes
+            # of a whole timestep must be left somewhere until they are wanted.
+            waits = delayed and name not in self._before.get(source, set())
             result.append(Source(source, self.index.get(source), delayed, offset, count, self.graph.values(source),
                                  count + 1 if waits else 0))
             offset += count
@@ -122,18 +125,60 @@ def _population(node: Neuron | MaxPool) -> Neuron:
     return Neuron(node.name, node.inputs, NeuronSpec(1, reset="zero", overflow="exact", bits=2))
 
 
-def _dense(wiring: _Wiring, name: str) -> Dense | None:
-    """Return the synapses of a core whose events all are binary and reach all of its neurons; else None."""
-    matrices, bits = [], 1
+@dataclass(frozen=True)
+class _Matrix:
+    """Weights of a core all of whose sources reach it through fully connected layers.
+
+    Attributes
+    ----------
+    weight : int64 array, (neurons, sources)
+    bits : int
+        Width of a weight.
+    binary : bool
+        No event has a value: only then they can be kept dense.
+    """
+
+    weight: np.ndarray
+    bits: int
+    binary: bool
+
+
+def _matrix(wiring: _Wiring, name: str) -> _Matrix | None:
+    """Return the weights of a fully connected core; None of others."""
+    matrices, bits, binary = [], 1, True
     for (source, _), edges in wiring.edges[name].items():
         matrix = dense_matrix(edges)
-        values = wiring.graph.values(source)
-        if matrix is None or (values.lowest, values.highest) != (0, 1):
+        if matrix is None:
             return None
+        values = wiring.graph.values(source)
+        binary &= (values.lowest, values.highest) == (0, 1)
         declared = max(node.weight_bits for edge in edges for node in edge.nodes if isinstance(node, Linear))
         bits = max(bits, declared, signed_bits(int(matrix.min()), int(matrix.max())))
         matrices.append(matrix)
-    return Dense(np.concatenate(matrices, axis=1), bits)
+    return _Matrix(np.concatenate(matrices, axis=1), bits, binary)
+
+
+def _format_of(asked: str | Mapping[str, str], names: Sequence[str], name: str) -> str:
+    """Return the format that is asked for a layer."""
+    found = asked if isinstance(asked, str) else asked.get(name, AUTO)
+    what = "formats" if isinstance(asked, str) else f"format of layer {name!r}"
+    if found not in (AUTO, *FORMATS):
+        raise UsageError(f"{what} must be {', '.join((AUTO, *FORMATS[:-1]))} or {FORMATS[-1]}, not {found!r}")
+    if not isinstance(asked, str) and (unknown := sorted(set(asked) - set(names))):
+        raise UsageError(f"formats name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
+    return found
+
+
+def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str) -> Dense | Scattered | Columns:
+    """Return the weights of a fully connected core in the format that is asked, or in the best."""
+    where = f"layer {node.name!r} ({node.title})"
+    if asked == "dense" and not matrix.binary:
+        raise UsageError(f"format of layer {node.name!r} must not be dense, because its events have values; "
+                         "the nearest is csc")
+    if asked != AUTO:
+        return store(asked, matrix.weight, matrix.bits, lanes, where)
+    names = FORMATS if matrix.binary else FORMATS[1:]
+    return best(alternatives(matrix.weight, matrix.bits, lanes, where, names=names)).synapses
 
 
 def _scattered(wiring: _Wiring, node: Neuron | MaxPool, lanes: int) -> Scattered:
@@ -161,7 +206,8 @@ def _lanes(asked: int | Mapping[str, int], names: Sequence[str], sizes: Sequence
     return [min(asked.get(name, DEFAULT_LANES), outputs) for name, (_, outputs) in zip(names, sizes, strict=True)]
 
 
-def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False) -> Plan:
+def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False,
+              formats: str | Mapping[str, str] = AUTO, decide: bool = False) -> Plan:
     """Plan one core for each population of neurons of `graph`, and for each maximum pool.
 
     Parameters
@@ -173,31 +219,45 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         against it; or the lanes of each layer of neurons, by name. More lanes than neurons, or than channels, are never built.
     load_weights : bool
         Write the weights through a stream at start-up, for memories that a bitstream cannot initialise.
+    formats : str or mapping of str to str
+        How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
+        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. All other layers
+        are stored in blocks.
+    decide : bool
+        Also give the decision of each sample, with its score and its margin, on a stream of its own.
 
     Raises
     ------
     NetworkError
         Something in the network has no hardware here; all such layers are named.
     UsageError
-        The lanes name an unknown layer, or are not between 1 and 256.
+        The lanes name an unknown layer, or are not between 1 and 256; a format is unknown or does not suit its layer.
     """
     wiring = _Wiring(graph)
     raise_problems(wiring.problems())
-    synapses = [_dense(wiring, node.name) if isinstance(node, Neuron) else None for node in wiring.cores]
-    sizes = [dense.weight.shape[::-1] if dense is not None else (0, graph.shapes[node.name][0])
-             for node, dense in zip(wiring.cores, synapses, strict=True)]
-    counts = _lanes(lanes, [node.name for node in wiring.cores], sizes)
+    names = [node.name for node in wiring.cores]
+    matrices = [_matrix(wiring, node.name) if isinstance(node, Neuron) else None for node in wiring.cores]
+    sizes = [matrix.weight.shape[::-1] if matrix is not None and matrix.binary else (0, graph.shapes[node.name][0])
+             for node, matrix in zip(wiring.cores, matrices, strict=True)]
+    counts = _lanes(lanes, names, sizes)
     layers = []
-    for index, (node, dense, count) in enumerate(zip(wiring.cores, synapses, counts, strict=True)):
-        sources = wiring.sources(node.name, dense is not None)
-        if dense is None:
-            count = count if isinstance(lanes, Mapping) else min(lanes, graph.shapes[node.name][0])
-            scattered = _scattered(wiring, node, count)
-            count = scattered.lanes
+    for index, (node, matrix, count) in enumerate(zip(wiring.cores, matrices, counts, strict=True)):
+        sources = wiring.sources(node.name)
+        asked = _format_of(formats, names, node.name)
+        if not isinstance(lanes, Mapping) and (matrix is None or not matrix.binary):
+            count = min(lanes, graph.shapes[node.name][0])
+        if matrix is not None:
+            synapses = _stored(node, matrix, count, asked)
+        else:
+            if not isinstance(formats, str) and asked not in (AUTO, "block"):
+                raise UsageError(f"format of layer {node.name!r} must be block, because it is not fully connected, not {asked!r}")
+            synapses = _scattered(wiring, node, count)
+        if isinstance(synapses, Scattered):
+            count = synapses.lanes
         neuron = _population(node)
-        ranges = state_ranges((dense or scattered).current_range(*_ends(sources)), neuron, graph.timesteps)
+        ranges = state_ranges(synapses.current_range(*_ends(sources)), neuron, graph.timesteps)
         sums = tuple(dict.fromkeys(item.name for edges in wiring.edges[node.name].values() for edge in edges
                                    for item in edge.nodes if item.name != node.name))
-        layers.append(LayerPlan(index, neuron, sums, sources, dense or scattered, math.prod(graph.shapes[node.name]), count,
-                                ranges, load_weights))
-    return Plan(graph, tuple(layers), wiring.index[wiring.output])
+        layers.append(LayerPlan(index, neuron, sums, sources, synapses, math.prod(graph.shapes[node.name]), count, ranges,
+                                load_weights))
+    return Plan(graph, tuple(layers), wiring.index[wiring.output], decide)

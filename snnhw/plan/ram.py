@@ -99,9 +99,9 @@ def _blocks(rows: int, bits: int, block_width: int, byte: int | None) -> int:
 def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse:
     """Return what Yosys makes of a memory; blocks that only hold bits above the `read_bits` that anything reads vanish later."""
     written = memory.content != "rom"
-    depth, width = memory.depth, memory.width
+    depth, width, copies = memory.depth, memory.width, memory.copies
     best = RamUse(layer, memory, "logic", 0, 0)
-    best_cost = memory.bits // (1 if written else _CONSTANT_BITS[family])
+    best_cost = depth * width // (1 if written else _CONSTANT_BITS[family])
     for kind in _KINDS[family]:
         if not (written or kind.rom):
             continue
@@ -114,7 +114,7 @@ def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse
             cost = price + (mux + (rows if written and rows > 1 else 0)) / 2 + 2
             if cost < best_cost:
                 # Of two that differ by less than one, Yosys takes the first.
-                best, best_cost = RamUse(layer, memory, kind.resource, kept, mux), math.floor(cost)
+                best, best_cost = RamUse(layer, memory, kind.resource, copies * kept, copies * mux), math.floor(cost)
     return best
 
 

@@ -311,6 +311,11 @@ class Dense:
         """Weights in memory."""
         return int(self.weight.size)
 
+    @property
+    def stored_bits(self) -> int:
+        """Bits of weights, those of lanes without a neuron left out."""
+        return self.stored * self.weight_bits
+
 
 @dataclass(frozen=True, eq=False)
 class Scattered:
@@ -401,8 +406,45 @@ class Scattered:
         return np.concatenate(offsets), np.concatenate(weights), first, last, base
 
     @property
+    def banks(self) -> int:
+        """Memories of currents side by side: all lanes share an address."""
+        return 1
+
+    @property
+    def uniform(self) -> int | None:
+        """Words of every list, where that needs no memory; never here."""
+        return None
+
+    @property
+    def headers(self) -> int:
+        """Words of a list that are not added."""
+        return 0
+
+    @property
     def offset_bits(self) -> int:
         return unsigned_bits(int(self.lists[0].max()))
+
+    @cached_property
+    def word_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the weight memory, each with its width, the lowest first: the lanes, and the offset."""
+        offsets, weights, *_ = self.lists
+        return *((weights[:, lane], self.weight_bits) for lane in range(self.lanes)), (offsets, self.offset_bits)
+
+    @cached_property
+    def source_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the memory of sources: base, first weight word, number of words."""
+        *_, first, last, base = self.lists
+        return tuple((column, unsigned_bits(int(column.max()))) for column in (base, first, last - first))
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of weights and offsets, and of where lists lie."""
+        return (len(self.lists[0]) * sum(bits for _, bits in self.word_fields)
+                + self.sources * sum(bits for _, bits in self.source_fields))
+
+    def added_words(self) -> np.ndarray:
+        """Return the weight words that an event of each source adds: int64, (sources,)."""
+        return self.list_lengths()
 
     def list_lengths(self) -> np.ndarray:
         """Return the weight words that an event of each source reads: int64, (sources,)."""

@@ -8,6 +8,7 @@ from snnhw.errors import NetworkError
 from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
+from snnhw.plan.formats import FORMATS
 
 
 def chain(sizes: list[int], weights: list[np.ndarray], weight_bits: list[int], specs: list[NeuronSpec], timesteps: int) -> Graph:
@@ -62,7 +63,7 @@ def random_spec(rng: np.random.Generator, neurons: int, scale: int) -> NeuronSpe
 
 
 def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -> Plan:
-    """Return the plan of a random network of one to three layers; small sizes, often 1."""
+    """Return the plan of a random network of one to three layers; small sizes, often 1, with weights stored in any way."""
     while True:
         layers = int(rng.integers(1, 4))
         sizes = [int(rng.choice([1, 2, 3, 5, 8, 13, 20])) for _ in range(layers + 1)]
@@ -70,14 +71,16 @@ def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -
         for inputs, outputs in pairwise(sizes):
             bits = int(rng.choice([1, 2, 3, 4, 8, 16]))
             lowest, highest = signed_range(bits)
-            weights.append(rng.integers(lowest, highest + 1, (outputs, inputs)))
+            density = rng.choice([1.0, 0.5, 0.2, 0.0], p=[0.4, 0.3, 0.25, 0.05])
+            weights.append(rng.integers(lowest, highest + 1, (outputs, inputs)) * (rng.random((outputs, inputs)) < density))
             widths.append(bits)
             specs.append(random_spec(rng, outputs, max(1, highest) * max(1, inputs // 3)))
         timesteps = int(rng.integers(1, 6))
         lanes = {f"neurons {k}": int(rng.integers(1, 9)) for k in range(layers)}
+        formats = {name: str(rng.choice(FORMATS)) for name in lanes}
         load = bool(rng.random() < 0.2) if load_weights is None else load_weights
         try:
-            return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load)
+            return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load, formats=formats)
         except NetworkError as error:
             if "exact state must" not in str(error):
                 raise

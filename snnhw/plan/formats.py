@@ -1,0 +1,112 @@
+"""How the weights of a fully connected layer are stored: what each way costs, and which one is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnhw.plan.columns import COLUMN_FORMATS, Columns
+from snnhw.plan.synapses import Dense, Path, Scattered, scatter
+
+__all__ = ["EXPECTED_RATE", "FORMATS", "Alternative", "alternatives", "best"]
+
+#: Every way to store a layer; the first two of what is equal are preferred in this order.
+FORMATS = "dense", "bank", "csc", "bitmap", "run-length", "block"
+EXPECTED_RATE = 0.1  # events per input and timestep; only compares what is to be chosen, never enters a result
+#: What a memory of its own is charged at least, in bits: the smallest that a device has.
+SMALLEST_MEMORY = 1024
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to store the weights of a layer.
+
+    Attributes
+    ----------
+    format : str
+        Its name.
+    synapses : Dense, Scattered or Columns
+        The weights, stored that way.
+    bits : int
+        Stored bits: weights, what tells their rows, where lists lie.
+    cycles : float
+        Expected cycles of a timestep at a rate of 0.1.
+    break_even : float or None
+        Density of weights, spread evenly over the lanes, below which fewer bits are stored than dense; None of dense itself.
+    """
+
+    format: str
+    synapses: Dense | Scattered | Columns
+    bits: int
+    cycles: float
+    break_even: float | None
+
+    @property
+    def cost(self) -> float:
+        """Bits times cycles, with the memories of currents that it needs."""
+        synapses = self.synapses
+        added = 0 if isinstance(synapses, Dense) else 2 * synapses.banks * max(SMALLEST_MEMORY, synapses.words * 16)
+        return (self.bits + added) * self.cycles
+
+
+def break_even(name: str, weight_bits: int, rows: int, run_bits: int = 0) -> float | None:
+    """Return the density below which a format stores fewer bits than dense weights; `rows` are those of a lane.
+
+    Where entries are spread evenly over lanes, and lists of differing lengths do not need to be filled up: ``b / (b + i)`` for an
+    index of i bits, ``1 - h / b`` for h bits of header per row, without what tells where lists lie. 0 where there is none.
+    """
+    if name == "dense":
+        return None
+    if name in ("bank", "csc"):
+        index = max(0, rows - 1).bit_length()
+        return weight_bits / (weight_bits + index)
+    if name == "bitmap":
+        header = -(-rows // weight_bits) * weight_bits / rows if rows > 1 else 0.0
+        return max(0.0, 1 - header / weight_bits)
+    if name == "run-length":
+        # Entries of runs that are too long count too: found where d (b + r) (1 + q^R / (1 - q^R)) = b, q = 1 - d, R = 2^r - 1.
+        density = np.arange(1, 1000) / 1000
+        kept = (1 - density) ** max(1, (1 << run_bits) - 1)
+        bits = density * (weight_bits + run_bits) * (1 + kept / (1 - kept))
+        return float(density[bits <= weight_bits].max(initial=0.0))
+    return 1.0
+
+
+def _cycles(synapses: Dense | Scattered | Columns, outputs: int, inputs: int, lanes: int) -> float:
+    """Return the expected cycles of a timestep: one for each word, but not less than the serial finaliser."""
+    words = (-(-outputs // lanes) * max(1.0, EXPECTED_RATE * inputs) if isinstance(synapses, Dense)
+             else EXPECTED_RATE * float(np.maximum(synapses.list_lengths(), 1).sum()))
+    return max(words, float(outputs))
+
+
+def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: str) -> Dense | Scattered | Columns:
+    """Return a matrix, (neurons, sources), stored in one way."""
+    if name == "dense":
+        return Dense(weight, weight_bits)
+    if name == "block":
+        target, source = np.nonzero(weight)
+        zeros = np.zeros_like(source)
+        path = Path(source, target, zeros, zeros, weight[target, source])
+        return scatter([(path, weight.shape[1])], (weight.shape[0],), lanes, where)
+    column = next(format for format in COLUMN_FORMATS if format == name)
+    return Columns(weight, weight_bits, lanes, column)
+
+
+def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *,
+                 names: Sequence[str] = FORMATS) -> list[Alternative]:
+    """Return what each way to store a matrix, (neurons, sources), costs with so many lanes."""
+    outputs, inputs = weight.shape
+    found = []
+    for name in names:
+        synapses = store(name, weight, weight_bits, lanes, where)
+        rows, run_bits = -(-outputs // lanes), synapses.chosen_run_bits if isinstance(synapses, Columns) else 0
+        found.append(Alternative(name, synapses, synapses.stored_bits, _cycles(synapses, outputs, inputs, lanes),
+                                 break_even(name, weight_bits, rows, run_bits)))
+    return found
+
+
+def best(some: Sequence[Alternative]) -> Alternative:
+    """Return the alternative with the lowest product of bits and cycles; nothing that stores more bits than dense is chosen."""
+    dense = next((one.bits for one in some if one.format == "dense"), None)
+    allowed = [one for one in some if dense is None or one.bits <= dense]
+    return min(allowed, key=lambda one: (one.cost, FORMATS.index(one.format)))
