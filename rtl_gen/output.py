@@ -12,7 +12,7 @@ from snnhw.board import Board
 from snnhw.errors import FileError
 from snnhw.files import atomic_folder, write_bytes
 from snnhw.ir import save_graph
-from snnhw.plan import Plan, plan_rows
+from snnhw.plan import Choices, Plan, plan_rows
 from snnhw.tools import package_version
 
 __all__ = ["generate"]
@@ -77,7 +77,7 @@ def _manifest(plan: Plan, board: Board | None, files: Mapping[str, bytes], comma
         "versions": versions,
         "board": board.name if board is not None else None,
         "top": TOP,
-        "plan": {"lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": plan.loaded_words > 0},
+        "plan": Choices.of(plan).arguments(),
         "files": {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
                   for name, content in sorted(files.items())},
     }

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rtl_gen import TOP, to_rtlil
 from rtl_gen.board_top import board_format
 from rtl_gen.verilog import format_verilog
 from snnhw.board.link import Format
-from snnhw.errors import FileError, NetworkError, UsageError
-from snnhw.files import read_bytes, read_json
-from snnhw.ir import load_graph
-from snnhw.plan import Plan, make_plan
+from snnhw.errors import FileError
+from snnhw.files import read_bytes
+from snnhw.plan import Plan, load_plan
 
 __all__ = ["Source", "read_source"]
 
@@ -51,18 +49,6 @@ class Source:
         return board_format(self.plan)
 
 
-def _plan_of(folder: Path) -> Plan:
-    manifest: Any = read_json(folder / "manifest.json", "manifest")
-    made = manifest.get("plan") if isinstance(manifest, dict) else None
-    if not (isinstance(made, dict) and isinstance(made.get("lanes"), dict) and isinstance(made.get("load_weights"), bool)):
-        raise FileError(f"manifest {str(folder / 'manifest.json')!r} must say with which lanes and weights the core was planned, "
-                        f"and does not")
-    try:
-        return make_plan(load_graph(folder / "graph.safetensors"), lanes=made["lanes"], load_weights=made["load_weights"])
-    except (UsageError, NetworkError, TypeError) as error:
-        raise FileError(f"manifest {str(folder / 'manifest.json')!r} does not belong to the graph beside it: {error}") from None
-
-
 def read_source(design: Plan | Path, *, verilog: bool = False) -> Source:
     """Return the core of a plan, or of a folder that ``snnhw generate`` wrote.
 
@@ -74,7 +60,7 @@ def read_source(design: Plan | Path, *, verilog: bool = False) -> Source:
             return Source(design, {"core.il": to_rtlil(design).encode()}, ("read_rtlil core.il",))
         return Source(design, format_verilog(design), READ_VERILOG)
     folder = Path(design)
-    plan = _plan_of(folder)
+    plan = load_plan(folder)
     top = next((path for path in (folder / "rtl" / f"{TOP}.v", folder / f"{TOP}.v") if path.is_file()), None)
     if top is None:
         raise FileError(f"output folder {str(folder)!r} must hold {TOP}.v, and does not")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnhw.cli.options import Board, Debug, Json, Lanes, LoadWeights, Quiet, Run, parse_lanes
+from snnhw.cli.options import Board, Debug, Formats, Json, Lanes, LoadWeights, Quiet, Run, parse_formats, parse_lanes
 from snnhw.cli.output import Session, text_table
 from snnhw.cli.runs import open_run
 
@@ -28,7 +28,7 @@ def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
             "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": activity.aliases}
 
 
-def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None, formats: Formats = None,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples to measure, the same on every rung; the first 50 by default.",
                 show_default=False)] = None,
@@ -41,7 +41,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost import comparison_table, energy_ladder, energy_table
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
-    plan = opened.plan(parse_lanes(lanes), load_weights)
+    plan = opened.plan(parse_lanes(lanes), load_weights, parse_formats(formats))
     spikes, _ = opened.samples(samples, default=MEASURED_SAMPLES)
     session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)
@@ -50,7 +50,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     session.progress("drawing the bands")
     built = opened.recorded("build", "board", "used")
     # Those of another plan, or of a build that did not count them, are estimated.
-    same = built.get("board") == target.name and lanes is None and load_weights is None
+    same = built.get("board") == target.name and lanes is None and load_weights is None and formats is None
     flip_flops = built["used"].get("flip_flops", {}).get("used") if same else None
     results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed)
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),

@@ -1,13 +1,14 @@
 """``snnhw estimate``: cycles, area and energy before anything is generated."""
 
-from snnhw.cli.options import Board, Debug, Json, Lanes, LoadWeights, Quiet, Run, Samples, parse_lanes
+from snnhw.cli.options import Board, Debug, Formats, Json, Lanes, LoadWeights, Quiet, Run, Samples, parse_formats, parse_lanes
 from snnhw.cli.output import Session, key_values, table, text_table
 from snnhw.cli.runs import open_run
 
 __all__ = ["command"]
 
 
-def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None, samples: Samples = None,
+def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+            formats: Formats = None, samples: Samples = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Predict cycles, area and energy from the plan, without torch, synthesis or simulation.
 
@@ -20,7 +21,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.plan.area import estimate_area
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
-    plan = opened.plan(parse_lanes(lanes), load_weights)
+    plan = opened.plan(parse_lanes(lanes), load_weights, parse_formats(formats))
     spikes, _ = opened.samples(samples)
     session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snnhw.cli.options import Board as BoardOption
-from snnhw.cli.options import Debug, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_lanes
+from snnhw.cli.options import Debug, Formats, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_formats, parse_lanes
 from snnhw.cli.output import Session, key_values
 from snnhw.cli.runs import open_run
 
@@ -21,12 +21,14 @@ SHIPPED_SAMPLES = 4
 
 def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
-    words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers)]
+    words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
+             *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers)]
     words += ["--load-weights"] * (plan.loaded_words > 0) + ([f"--board {board.name}"] if board is not None else [])
     return " ".join([*words, f"--samples {samples}"])
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+            formats: Formats = None,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
@@ -38,11 +40,12 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     opened = open_run(run)
     from rtl_gen import generate
     from snnhw.board import load_board
-    from snnhw.plan import DEFAULT_LANES, make_plan
+    from snnhw.plan import DEFAULT_LANES, Choices, make_plan
     from snnhw.verify.vectors import make_vectors
     chosen = parse_lanes(lanes)
     target = load_board(board) if board is not None else None
-    plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights))
+    plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
+                     formats=parse_formats(formats) or "auto")
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)
@@ -56,7 +59,7 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     results = {
         "folder": str(out), "board": target.name if target is not None else None,
-        "lanes": {layer.name: layer.lanes for layer in plan.layers}, "load_weights": bool(load_weights),
+        "plan": Choices.of(plan).arguments(),
         "samples": len(spikes), "files": files,
     }
     session.finish(results, key_values(f"Generated {out}", files, caption="bytes of each file"), folder=opened.folder)

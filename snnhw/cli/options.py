@@ -7,7 +7,8 @@ import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Debug", "Hardware", "Json", "Lanes", "LoadWeights", "Out", "Quiet", "Run", "Samples", "parse_lanes"]
+__all__ = ["Board", "Debug", "Formats", "Hardware", "Json", "Lanes", "LoadWeights", "Out", "Quiet", "Run", "Samples",
+           "parse_formats", "parse_lanes"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel="Output")]
@@ -20,6 +21,9 @@ Board = Annotated[str | None, typer.Option("--board", "-b", help="Board name, or
 Lanes = Annotated[list[str] | None, typer.Option(
     "--lanes", help="Lanes of the slowest layer, the others balanced against it (16); or LAYER=N, once for each layer.",
     metavar="N|LAYER=N", show_default=False)]
+Formats = Annotated[list[str] | None, typer.Option(
+    "--format", help="How weights are stored: auto, dense, bank, csc, bitmap, run-length, block; or LAYER=NAME, once for each "
+    "layer.", metavar="NAME|LAYER=NAME", show_default=False)]
 LoadWeights = Annotated[bool | None, typer.Option(
     "--load-weights/--fixed-weights", show_default=False,
     help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
@@ -29,17 +33,30 @@ Samples = Annotated[int | None, typer.Option(
 
 def parse_lanes(texts: list[str] | None) -> int | dict[str, int] | None:
     """Return what ``--lanes`` says: one number for the slowest layer, or a number for each named layer."""
+    found = _by_layer(texts, "--lanes must be one number, or LAYER=N for each layer")
+    if found is None:
+        return None
+    return _count(found) if isinstance(found, str) else {layer: _count(count) for layer, count in found.items()}
+
+
+def parse_formats(texts: list[str] | None) -> str | dict[str, str] | None:
+    """Return what ``--format`` says: one name for all layers, or a name for each named layer."""
+    return _by_layer(texts, "--format must be one name, or LAYER=NAME for each layer")
+
+
+def _by_layer(texts: list[str] | None, rule: str) -> str | dict[str, str] | None:
+    """Return the one value, or the value of each layer; None where nothing is given."""
     if not texts:
         return None
     if len(texts) == 1 and "=" not in texts[0]:
-        return _count(texts[0])
-    lanes: dict[str, int] = {}
+        return texts[0]
+    values: dict[str, str] = {}
     for text in texts:
-        layer, equals, count = text.rpartition("=")
+        layer, equals, value = text.rpartition("=")
         if not equals or not layer:
-            raise UsageError(f"--lanes must be one number, or LAYER=N for each layer, not {text!r} beside others")
-        lanes[layer] = _count(count)
-    return lanes
+            raise UsageError(f"{rule}, not {text!r} beside others")
+        values[layer] = value
+    return values
 
 
 def _count(text: str) -> int:

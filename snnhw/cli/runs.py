@@ -83,13 +83,13 @@ class RunFolder:
         """Board that ``generate`` was told of here, else the default."""
         return self.recorded("generate", "board").get("board") or DEFAULT_BOARD
 
-    def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None) -> "Plan":
+    def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None,
+             formats: str | dict[str, str] | None = None) -> "Plan":
         """Plan the network as told, or as ``generate`` planned it here, or by default."""
-        from snnhw.plan import DEFAULT_LANES, make_plan
-        earlier = self.recorded("generate", "lanes", "load_weights")
-        chosen = lanes if lanes is not None else earlier.get("lanes", DEFAULT_LANES)
-        loaded = load_weights if load_weights is not None else earlier.get("load_weights", False)
-        return make_plan(self.graph, lanes=chosen, load_weights=loaded)
+        from snnhw.plan import make_plan
+        told = {"lanes": lanes, "load_weights": load_weights, "formats": formats}
+        recorded = self.recorded("generate", "plan").get("plan", {})
+        return make_plan(self.graph, **recorded | {name: value for name, value in told.items() if value is not None})
 
 
 def open_run(path: Path) -> RunFolder:

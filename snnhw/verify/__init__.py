@@ -3,7 +3,7 @@
 from snnhw.verify.checks import Check, check_disturbed, check_undisturbed
 from snnhw.verify.cocotb_run import BenchRun, run_bench
 from snnhw.verify.compare import Comparison, Mismatch, compare
-from snnhw.verify.flow import load_plan, load_stimulus, verify_folder
+from snnhw.verify.flow import load_stimulus, verify_folder
 from snnhw.verify.native import Simulator, compile_batch, compile_plan, simulate
 from snnhw.verify.netlist import compile_netlist
 from snnhw.verify.random_networks import RandomCase, random_case
@@ -28,7 +28,6 @@ __all__ = [
     "compile_batch",
     "compile_netlist",
     "compile_plan",
-    "load_plan",
     "load_stimulus",
     "make_vectors",
     "random_case",

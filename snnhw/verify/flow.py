@@ -8,15 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from snnhw.errors import FileError, UsageError
-from snnhw.files import read_bytes, read_json
-from snnhw.ir import load_graph
-from snnhw.plan import Plan, make_plan
+from snnhw.files import read_bytes
+from snnhw.plan import Plan, load_plan
 from snnhw.verify.checks import check_disturbed, check_undisturbed
 from snnhw.verify.cocotb_run import run_bench
 from snnhw.verify.native import compile_plan
 from snnhw.verify.vectors import FORMAT, VERSION, make_vectors
 
-__all__ = ["VerifySimulator", "load_plan", "load_stimulus", "verify_folder"]
+__all__ = ["VerifySimulator", "load_stimulus", "verify_folder"]
 
 VerifySimulator = Literal["native", "icarus", "verilator"]
 
@@ -25,21 +24,6 @@ CHUNK_WORDS = 50_000_000
 
 STALLED_SAMPLES = 100
 MAX_VECTORS_BYTES = 1 << 30
-
-
-def load_plan(folder: Path) -> Plan:
-    """Return the plan that an output folder was generated from, out of its graph and its manifest."""
-    folder = Path(folder)
-    manifest = read_json(folder / "manifest.json", "manifest")
-    decisions = manifest.get("plan") if isinstance(manifest, dict) else None
-    if (
-        not isinstance(decisions, dict)
-        or not isinstance(decisions.get("load_weights"), bool)
-        or not isinstance(lanes := decisions.get("lanes"), dict)
-        or not all(isinstance(count, int) for count in lanes.values())
-    ):
-        raise FileError(f"manifest {str(folder / 'manifest.json')!r} must be one that generate wrote")
-    return make_plan(load_graph(folder / "graph.safetensors"), lanes=lanes, load_weights=decisions["load_weights"])
 
 
 def load_stimulus(folder: Path, plan: Plan) -> tuple[np.ndarray, bytes]:

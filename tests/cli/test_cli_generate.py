@@ -30,7 +30,8 @@ def test_folder_stands_alone(snnhw, run_folder):
     done = snnhw("generate", run_folder, "--out", run_folder / "hw", "--board", "icebreaker", *OPTIONS)
     assert (done.code, done.err) == (0, "")
     manifest = json.loads((run_folder / "hw" / "manifest.json").read_text())
-    assert manifest["command"] == "snnhw generate --lanes hidden=1 --lanes classes=1 --board icebreaker --samples 2"
+    assert manifest["command"] == (
+        "snnhw generate --lanes hidden=1 --lanes classes=1 --format hidden=dense --format classes=dense --board icebreaker --samples 2")
     listed = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     assert listed == {name: digest for name, digest in tree(run_folder / "hw").items() if name != "manifest.json"}
     assert {"rtl/snnhw_top.v", "snnhw_top.core", "board/pins.pcf", "board/snnhw_board.v", "sim/run.py", "sim/vectors.json",

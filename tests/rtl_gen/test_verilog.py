@@ -18,7 +18,7 @@ from rtl_gen import TOP, emit_verilog, generate, to_rtlil
 from snnhw import reference
 from snnhw.errors import FileError
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout, load_graph
-from snnhw.plan import Plan, make_plan
+from snnhw.plan import Choices, Plan, make_plan
 from snnhw.plan.accesses import access_names
 from snnhw.tools import package_file, run_program
 
@@ -94,7 +94,8 @@ def test_the_manifest_accounts_for_every_file(output):
     del files["manifest.json"]
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    assert manifest["plan"] == {"lanes": {HOSTILE: 4, "out": 2}, "load_weights": False}
+    assert manifest["plan"] == Choices.of(small_plan(name=HOSTILE)).arguments()
+    assert manifest["plan"]["lanes"] == {HOSTILE: 4, "out": 2}
     assert load_graph(output / "graph.safetensors") == small_plan(name=HOSTILE).graph
 
 

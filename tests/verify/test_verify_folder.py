@@ -9,7 +9,8 @@ from verify_networks import small_plan, spikes_for
 
 from rtl_gen import generate
 from snnhw.errors import FileError, UsageError
-from snnhw.verify import load_plan, load_stimulus, make_vectors, verify_folder
+from snnhw.plan import load_plan
+from snnhw.verify import load_stimulus, make_vectors, verify_folder
 
 PLAN = small_plan()
 SPIKES = spikes_for(PLAN)
