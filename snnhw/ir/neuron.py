@@ -114,14 +114,15 @@ class Decay:
             raise ValueError(f"Decay rounding of {self.kind!r} must be floor, not 'zero'")
 
     def __call__(self, state: np.ndarray) -> np.ndarray:
-        """Return the decayed state; `state` is int64, (..., neurons)."""
+        """Return the decayed state; `state` is (..., neurons), of a signed type that holds ``state * factor``."""
         if self.kind == "one":
             return state
         if self.kind == "shift":
             return state - (state >> self.shift)
+        factor = np.asarray(self.factor).astype(state.dtype, copy=False)
         if self.rounding == "zero":
-            return np.sign(state) * ((np.abs(state) * self.factor) >> self.shift)
-        return (state * self.factor) >> self.shift
+            return np.sign(state) * ((np.abs(state) * factor) >> self.shift)
+        return (state * factor) >> self.shift
 
     @property
     def ratio(self) -> np.ndarray:

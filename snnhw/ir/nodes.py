@@ -6,6 +6,7 @@ neurons or inputs are numbered, an element of such a shape has its index in C or
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -196,8 +197,15 @@ class WeightedSum(Node):
 
 @dataclass(frozen=True, eq=False)
 class _Weighted(WeightedSum):
-    """A map whose weights are stored."""
+    """A map whose weights are stored.
 
+    Attributes
+    ----------
+    order : str
+        Of the weights in memory, as numpy names it, where they are kept to be applied.
+    """
+
+    order: ClassVar[Literal["C", "F"]] = "C"
     weight: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.int64))
     weight_bits: int = 8
 
@@ -213,6 +221,16 @@ class _Weighted(WeightedSum):
     def _weight_problem(self) -> str:
         """Return which shape the weights must have and do not, or nothing."""
         raise NotImplementedError
+
+    def weight_as(self, kind: np.dtype) -> np.ndarray:
+        """Return the weights in another type. Made once: networks run often."""
+        if kind not in self._typed:
+            self._typed[kind] = self.weight.astype(kind, order=self.order)
+        return self._typed[kind]
+
+    @cached_property
+    def _typed(self) -> dict[np.dtype, np.ndarray]:
+        return {}
 
     def check(self, shapes: tuple[Shape, ...]) -> list[str]:
         if not 1 <= self.weight_bits <= MAX_WEIGHT_BITS:
@@ -235,6 +253,8 @@ class Linear(_Weighted):
     weight_bits : int
         Width of a stored weight, 1 to 16. A 1-bit weight is -1 or 0.
     """
+
+    order: ClassVar[Literal["C", "F"]] = "F"
 
     def _weight_problem(self) -> str:
         return "weights must have shape (outputs, inputs)" if self.weight.ndim != 2 or 0 in self.weight.shape else ""
@@ -260,7 +280,7 @@ class Linear(_Weighted):
         return problems + super().check(shapes)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        return values @ self.weight.T.astype(values.dtype)
+        return values @ self.weight_as(values.dtype).T
 
     @property
     def gain(self) -> int:
@@ -316,7 +336,7 @@ class Conv(_Weighted):
         return (problems or too_many(self.infer(shapes))) + super().check(shapes)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        return convolve(values, self.weight.astype(values.dtype), self.window, self.groups)
+        return convolve(values, self.weight_as(values.dtype), self.window, self.groups)
 
     @property
     def gain(self) -> int:
@@ -353,7 +373,7 @@ class Scale(_Weighted):
         return problems + super().check(shapes)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        return values * self.weight.astype(values.dtype)
+        return values * self.weight_as(values.dtype)
 
     @property
     def gain(self) -> int:

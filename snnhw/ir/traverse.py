@@ -98,7 +98,8 @@ def route(nodes: Mapping[str, Node], name: str, given: Callable[[str], np.ndarra
 
 
 def traverse(nodes: Sequence[Node], shapes: Mapping[str, Shape], trains: Mapping[str, np.ndarray],
-             populations: Mapping[str, Population], kinds: Mapping[str, np.dtype]) -> None:
+             populations: Mapping[str, Population], kinds: Mapping[str, np.dtype],
+             order: Sequence[Sequence[Node]] | None = None) -> None:
     """Compute what every layer hands on.
 
     Parameters
@@ -113,12 +114,14 @@ def traverse(nodes: Sequence[Node], shapes: Mapping[str, Shape], trains: Mapping
         The neurons, by name.
     kinds : mapping of str to dtype
         Type in which the current of each node is computed: that of a float, or one in which it is exact.
+    order : sequence of sequence of Node, optional
+        The :func:`blocks` of the nodes, if they are known.
     """
     by_name = {node.name: node for node in nodes}
     samples, timesteps = next(iter(trains.values())).shape[:2]
     widest = max([math.prod(shape) for shape in shapes.values()] + [
         node.window.padded(shapes[node.inputs[0]]) for node in nodes if hasattr(node, "window")])
-    for block in blocks(nodes):
+    for block in blocks(nodes) if order is None else order:
         if not any(node.name in trains and node.inputs for node in block):
             continue
         neurons = [populations[node.name] for node in block if node.name in populations]

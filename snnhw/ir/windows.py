@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 __all__ = ["Window", "convolve", "sum_windows"]
 
 MAX_EXTENT = 1 << 12
 MAX_POSITIONS = 1 << 12  # under a window: they are looped over
 MAX_PADDED = 1 << 20     # elements of an input with its padding
+MAX_COLUMNS = 1 << 18    # elements that are laid out side by side for one product of matrices, unless one position has more
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,25 @@ def convolve(values: np.ndarray, weight: np.ndarray, window: Window, groups: int
     """
     outputs = window.output(values.shape[2:])
     padded = window.pad(values)
-    batch, channels = values.shape[:2]
-    grouped = weight.reshape(groups, -1, *weight.shape[1:])
-    result = np.zeros((groups, grouped.shape[1], batch * math.prod(outputs)), np.result_type(values, weight))
-    for position, where in window.slices(outputs):
-        seen = padded[(slice(None), slice(None), *where)].reshape(batch, groups, channels // groups, -1)
-        under = (slice(None),) * 3 + position
-        result += grouped[under] @ seen.transpose(1, 2, 0, 3).reshape(groups, channels // groups, -1)
-    result = result.reshape(groups * grouped.shape[1], batch, *outputs)
-    return np.moveaxis(result, 0, 1)
+    batch, channels = padded.shape[:2]
+    strides = padded.strides[2:]
+    seen = as_strided(padded, (batch, channels, *window.kernel, *outputs), (
+        *padded.strides[:2], *(stride * step for stride, step in zip(strides, window.dilation, strict=True)),
+        *(stride * step for stride, step in zip(strides, window.stride, strict=True))), writeable=False)
+    kernel, places = list(window.kernel), math.prod(outputs)
+    while math.prod(kernel) > 1 and channels * math.prod(kernel) * places > MAX_COLUMNS:
+        widest = kernel.index(max(kernel))
+        kernel[widest] = -(-kernel[widest] // 2)
+    together = max(1, MAX_COLUMNS // (channels * math.prod(kernel) * places))
+    result = np.zeros((batch, groups, len(weight) // groups, places), np.result_type(values, weight))
+    for start in product(*(range(0, size, step) for size, step in zip(window.kernel, kernel, strict=True))):
+        under = tuple(slice(first, first + step) for first, step in zip(start, kernel, strict=True))
+        matrix = weight[:, :, *under].reshape(groups, len(weight) // groups, -1)
+        for first in range(0, batch, together):
+            some = slice(first, first + together)
+            columns = seen[some, :, *under].reshape(-1, groups, matrix.shape[2], places)
+            result[some] += matrix @ columns
+    return result.reshape(batch, len(weight), *outputs)
 
 
 def sum_windows(values: np.ndarray, window: Window) -> np.ndarray:

@@ -8,10 +8,11 @@ import numpy as np
 
 from snnhw.errors import NetworkError, raise_problems
 from snnhw.ir import Conv, Delay, Flatten, Graph, Input, Linear, Neuron, Node, Readout, Scale, WeightedSum
-from snnhw.ir.traverse import conclude, decide, route, traverse
-from snnhw.reference.neuron import NeuronState, step
+from snnhw.ir.traverse import blocks, conclude, decide, route, traverse
+from snnhw.reference.neuron import Formulas, NeuronState, narrowest
+from snnhw.reference.pools import join_pools
 
-__all__ = ["LayerCounts", "Trace", "decide", "run"]
+__all__ = ["Interpreter", "LayerCounts", "Trace", "decide", "run"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class Trace:
     ----------
     spikes : mapping of str to array, (samples, timesteps, elements)
         For the input, each layer of neurons and each MaxPool, by node name: bool where spikes are 0 and 1, int16 or int32 where
-        they have other values. All False for neurons that hand on their state.
+        they have other values. All False for neurons that hand on their state. Of the input: the array that was given, not a
+        copy, where it has that type.
     membranes : mapping of str to int32 array, (samples, timesteps, neurons)
         Stored state after each timestep, for each layer of neurons. When not kept, only those that neurons hand on.
     synapses : mapping of str to int32 array, (samples, timesteps, neurons)
         Stored synaptic current after each timestep, for each layer of neurons that has one. Empty when not kept.
     counts : mapping of str to LayerCounts
-        For each layer of neurons.
+        For each layer of neurons. Empty when nothing was counted.
     output : str
         Name of the layer that the readout reads.
     decisions : int64 array, (samples,)
@@ -81,11 +83,82 @@ class Trace:
         return self.spikes[self.output]
 
 
-def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Trace:
-    """Interpret `graph` on a batch of spike trains.
+class Interpreter:
+    """A graph that is ready to be interpreted often.
 
     Every current is exact: it is computed in float32 where the largest magnitude that it can have, and that of every partial
-    sum, is below ``2**24``, else in float64 below ``2**53``, else in int64.
+    sum, is below ``2**24``, else in float64 below ``2**53``, else in int64. So are states, in the narrowest of int16, int32 and
+    int64 that holds every number of their formulas.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network.
+
+    Raises
+    ------
+    NetworkError
+        A current does not fit in 64 bits.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._kinds, currents = _kinds(graph)
+        self._nodes = join_pools(graph)
+        self._order = blocks(self._nodes)
+        shapes = {node.name: graph.shapes[node.name] for node in self._nodes}
+        self._shapes = shapes
+        self._formulas = {(node.name, count): Formulas(node.spec, narrowest(node.spec, currents[node.name]), count=count)
+                          for node in graph.neurons for count in (False, True)}
+        self._elements = {node.name: math.prod(shapes[node.name]) for node in graph.nodes if node.name in shapes}
+        self._types = {node.name: _spike_type(graph, node.name) for node in graph.nodes
+                       if node.fires or isinstance(node, Neuron | Input)}
+
+    def run(self, spikes: np.ndarray, *, keep_membranes: bool = True, count: bool = True) -> Trace:
+        """Interpret the graph on a batch of spike trains; see :func:`run`."""
+        graph = self.graph
+        train = self._input(np.asarray(spikes))
+        samples, timesteps, _ = train.shape
+        if timesteps > graph.timesteps:
+            raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
+                           f"not {timesteps}; use overflow 'saturate' or a graph with more timesteps"
+                           for node in graph.neurons if node.spec.overflow == "exact" and node.spec.clear == "sample")
+        trains = {graph.input.name: train}
+        layers: dict[str, _Layer] = {}
+        for node in graph.nodes:
+            if node.fires or isinstance(node, Neuron):
+                shape = samples, timesteps, self._elements[node.name]
+                if isinstance(node, Neuron):
+                    layers[node.name] = _Layer(node, self._formulas[node.name, count], shape, keep_membranes)
+                trains[node.name] = np.zeros(shape, self._types[node.name])
+        traverse(self._nodes, self._shapes, trains, layers, self._kinds, self._order)
+        states = {name: layer.membranes for name, layer in layers.items() if layer.membranes is not None}
+        output, decisions = conclude(graph.nodes, trains, states)
+        return Trace(
+            trains, states,
+            {name: layer.synapses for name, layer in layers.items() if layer.synapses is not None},
+            {name: _count(graph, layer.node, trains, layer.saturations) for name, layer in layers.items()} if count else {},
+            output, decisions)
+
+    def _input(self, spikes: np.ndarray) -> np.ndarray:
+        """Return the input spikes, (samples, timesteps, elements), or raise ValueError."""
+        node = self.graph.input
+        elements = self._elements[node.name]
+        if spikes.ndim < 3 or spikes.shape[2:] not in (node.shape, (elements,)):
+            expected = " x ".join(["samples", "timesteps", *map(str, node.shape)])
+            raise ValueError(f"Input spikes must have shape {expected}, not {' x '.join(map(str, spikes.shape))}")
+        spikes = spikes.reshape(*spikes.shape[:2], elements)
+        within = spikes.dtype == bool and 1 in node.values
+        outside = not within and spikes.size and (spikes.min() < node.lowest or spikes.max() > node.highest)
+        if outside or spikes.dtype.kind not in "biu":
+            binary = (node.lowest, node.highest) == (0, 1)
+            what = "bool, or integers 0 and 1" if binary else f"integers between {node.lowest} and {node.highest}"
+            raise ValueError(f"Input spikes must be {what}")
+        return spikes.astype(self._types[node.name], copy=False)
+
+
+def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True, count: bool = True) -> Trace:
+    """Interpret `graph` on a batch of spike trains. Whoever does so often makes an :class:`Interpreter` once.
 
     Parameters
     ----------
@@ -96,6 +169,8 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
         a sample starts anew with each.
     keep_membranes : bool
         Also return the states after each timestep.
+    count : bool
+        Also return what each layer did. Without this and the states, the cost is that of the spikes and the decisions alone.
 
     Raises
     ------
@@ -103,45 +178,7 @@ def run(graph: Graph, spikes: np.ndarray, *, keep_membranes: bool = True) -> Tra
         A state declared ``exact`` left its word, the samples are longer than those it is proven for, or a current does not fit
         in 64 bits.
     """
-    train = _input(graph, np.asarray(spikes))
-    samples, timesteps, _ = train.shape
-    if timesteps > graph.timesteps:
-        raise_problems(f"layer {node.name!r} (Neuron): the exact state is proven for samples of {graph.timesteps} timesteps, "
-                       f"not {timesteps}; use overflow 'saturate' or a graph with more timesteps"
-                       for node in graph.neurons if node.spec.overflow == "exact" and node.spec.clear == "sample")
-    kinds = _kinds(graph)
-    trains = {graph.input.name: train}
-    layers: dict[str, _Layer] = {}
-    for node in graph.nodes:
-        if node.fires or isinstance(node, Neuron):
-            shape = samples, timesteps, math.prod(graph.shapes[node.name])
-            if isinstance(node, Neuron):
-                layers[node.name] = _Layer(node, shape, keep_membranes)
-            trains[node.name] = np.zeros(shape, _spike_type(graph, node.name))
-    traverse(graph.nodes, graph.shapes, trains, layers, kinds)
-    states = {name: layer.membranes for name, layer in layers.items() if layer.membranes is not None}
-    output, decisions = conclude(graph.nodes, trains, states)
-    return Trace(
-        trains, states,
-        {name: layer.synapses for name, layer in layers.items() if layer.synapses is not None},
-        {name: _count(graph, layer.node, trains, layer.saturations) for name, layer in layers.items()},
-        output, decisions)
-
-
-def _input(graph: Graph, spikes: np.ndarray) -> np.ndarray:
-    """Return the input spikes, (samples, timesteps, elements), or raise ValueError."""
-    node = graph.input
-    elements = math.prod(node.shape)
-    if spikes.ndim < 3 or spikes.shape[2:] not in (node.shape, (elements,)):
-        expected = " x ".join(["samples", "timesteps", *map(str, node.shape)])
-        raise ValueError(f"Input spikes must have shape {expected}, not {' x '.join(map(str, spikes.shape))}")
-    spikes = spikes.reshape(*spikes.shape[:2], elements)
-    outside = spikes.size and (spikes.min() < node.lowest or spikes.max() > node.highest)
-    if outside or spikes.dtype.kind not in "biu":
-        binary = (node.lowest, node.highest) == (0, 1)
-        what = "bool, or integers 0 and 1" if binary else f"integers between {node.lowest} and {node.highest}"
-        raise ValueError(f"Input spikes must be {what}")
-    return spikes.astype(_spike_type(graph, node.name))
+    return Interpreter(graph).run(spikes, keep_membranes=keep_membranes, count=count)
 
 
 def _spike_type(graph: Graph, name: str) -> np.dtype:
@@ -154,8 +191,8 @@ def _spike_type(graph: Graph, name: str) -> np.dtype:
 class _Layer:
     """One layer of neurons while a graph runs: see :class:`snnhw.ir.traverse.Population`."""
 
-    def __init__(self, node: Neuron, shape: tuple[int, int, int], keep: bool) -> None:
-        self.node = node
+    def __init__(self, node: Neuron, formulas: Formulas, shape: tuple[int, int, int], keep: bool) -> None:
+        self.node, self._formulas = node, formulas
         self.saturations = np.zeros(shape[0], np.int64)
         self.membranes = np.zeros(shape, np.int32) if keep or node.spec.output == "state" else None
         self.synapses = np.zeros(shape, np.int32) if keep and node.spec.synapse is not None else None
@@ -168,21 +205,22 @@ class _Layer:
 
     def begin(self, samples: int) -> None:
         if self._state is None or not self.persists:
-            self._state = NeuronState.initial(self.node.spec, samples, self._neurons)
+            self._state = NeuronState.initial(self.node.spec, samples, self._neurons, self._formulas.kind)
 
     def step(self, current: np.ndarray, samples: slice, timestep: int) -> np.ndarray:
         state = self._state
         assert state is not None
         try:
-            fired = step(self.node.spec, state, current.astype(np.int64))
+            fired = self._formulas.step(state, current.astype(self._formulas.kind))
         except OverflowError as error:
             raise NetworkError(f"layer {self.node.name!r} (Neuron): {error}") from None
         if self.membranes is not None:
             self.membranes[samples, timestep] = state.membrane
         if self.synapses is not None and state.synapse is not None:
             self.synapses[samples, timestep] = state.synapse
-        self.saturations[samples] += state.saturations
-        state.saturations[:] = 0
+        if self._formulas.count:
+            self.saturations[samples] += state.saturations
+            state.saturations[:] = 0
         return fired
 
 
@@ -200,24 +238,24 @@ def _kind(largest: int) -> np.dtype:
     return np.dtype(np.float32 if largest < 1 << 24 else np.float64 if largest < 1 << 53 else np.int64)
 
 
-def _kinds(graph: Graph) -> dict[str, np.dtype]:
-    """Return the type in which the current of each node is exact."""
+def _kinds(graph: Graph) -> tuple[dict[str, np.dtype], dict[str, int]]:
+    """Return the type in which the current of each node is exact, and the largest magnitude of each."""
     nodes = {node.name: node for node in graph.nodes}
     sources = {node.name: max(-graph.values(node.name).lowest, graph.values(node.name).highest) for node in graph.nodes
                if node.fires or isinstance(node, Input | Delay)}
     sources |= {node.name: 0 for node in graph.neurons if not node.fires}
     bounds = _bounds(nodes, sources)
-    kinds, problems = {}, []
+    kinds, currents, problems = {}, {}, []
     for node in graph.nodes:
         largest = max([bounds.get(node.name, 0), sum(bounds[name] for name in node.inputs)])
-        kinds[node.name] = _kind(largest)
+        kinds[node.name], currents[node.name] = _kind(largest), largest
         if isinstance(node, Neuron):
             # Beside the current stand its bias, a decayed state and a reset amount, of 33 bits each at most.
             largest = (largest << node.spec.frac) + (1 << 35)
         if largest >= 1 << 63:
             problems.append(f"layer {node.name!r} ({node.title}): its current must fit in 64 bits, and can reach {largest}")
     raise_problems(problems)
-    return kinds
+    return kinds, currents
 
 
 def _count(graph: Graph, neuron: Neuron, trains: Mapping[str, np.ndarray], saturations: np.ndarray) -> LayerCounts:
