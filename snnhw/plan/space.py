@@ -17,11 +17,12 @@ from snnhw.plan.accesses import events_of
 from snnhw.plan.area import Area, estimate_area
 from snnhw.plan.cycles import estimate_cycles, predict_cycles
 from snnhw.plan.pace import core_pace
-from snnhw.plan.plan import Plan
+from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.planner import MAX_LANES, make_plan
+from snnhw.plan.synapses import Scattered
 
 __all__ = ["LANES", "STATISTICS", "Choice", "Combination", "Space", "Statistic", "configuration_of", "cycles_of", "lane_steps",
-           "statistic_of"]
+           "statistic_of", "units_of"]
 
 STATISTICS = ("worst", "p99", "mean")
 """What the latency of several samples is: the longest, the one that 99 of 100 do not exceed, or the mean."""
@@ -50,10 +51,16 @@ def statistic_of(cycles: np.ndarray, statistic: Statistic) -> float:
     return float(cycles.max() if statistic == "worst" else np.percentile(cycles, 99, method="higher"))
 
 
+def units_of(layer: LayerPlan) -> int:
+    """Return how many lanes a layer can use: its neurons, or the channels of a map that is walked block by block."""
+    return layer.synapses.grid.channels if isinstance(layer.synapses, Scattered) else layer.outputs
+
+
 def configuration_of(plan: Plan) -> dict[str, Any]:
     """Return the options with which :func:`make_plan` makes this plan of its graph."""
     return {"lanes": {layer.name: layer.lanes for layer in plan.layers},
-            "load_weights": any(layer.weights_loaded for layer in plan.layers)}
+            "formats": {layer.name: layer.format for layer in plan.layers},
+            "load_weights": any(layer.weights_loaded for layer in plan.layers), "decide": plan.decide}
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Space:
         single = make_plan(graph, lanes=1, **self.fixed)
         self.names = tuple(layer.name for layer in single.layers)
         given = choices or {}
-        self.choices = tuple(tuple(sorted(dict.fromkeys(given.get(layer.name) or map(Choice, lane_steps(layer.tiles))),
+        self.choices = tuple(tuple(sorted(dict.fromkeys(given.get(layer.name) or map(Choice, lane_steps(units_of(layer)))),
                                           key=lambda choice: choice.lanes)) for layer in single.layers)
         self._plans: dict[int, Plan] = {}
         self._cycles: dict[Combination, np.ndarray] = {}
@@ -134,6 +141,10 @@ class Space:
         if combination not in self._cycles:
             self._cycles[combination] = cycles_of(self.plan(combination), self.trains)
         return self._cycles[combination]
+
+    def know(self, combination: Combination, cycles: np.ndarray) -> None:
+        """Take the cycles of a combination as given."""
+        self._cycles[combination] = cycles
 
     def area(self, combination: Combination) -> Area:
         """Return the estimated area, with the serial line of the board."""

@@ -192,7 +192,7 @@ def test_what_cannot_be_reached_is_answered_with_the_nearest():
         f"target area must be at least {high:,} logic cells for network 'chain' on 1BitSquared iCEBreaker 1.0 (iCE40UP5K), the "
         f"upper bound of the estimate of its smallest folding, not {high - 1:,}")
     assert fold(space, Goal("area", high)).area.used["logic"][2] == high
-    with pytest.raises(BoardError, match=r"^network 'chain' needs about [\d]+ logic cells .*, has 300: |has 300: use fewer lanes"):
+    with pytest.raises(BoardError, match=r"^network 'chain' needs about \d+ logic cells .* has 300: use fewer lanes"):
         fold(Space(graph, with_logic(ICE, 300), trains), Goal("fastest"))
 
 
@@ -204,8 +204,8 @@ def test_a_latency_is_at_a_clock():
     assert double.seconds == board.seconds / 2
     assert most.clock_hz == most.area.fmax_mhz[1] * 1e6 > 24e6
     assert fold(space, Goal("latency", board.seconds), clock_hz=24e6).latency_cycles > board.latency_cycles
-    with pytest.raises(UsageError, match=r"^clock must be at most [\d.]+ MHz on 1BitSquared iCEBreaker 1\.0 \(iCE40UP5K\), the upper "
-                                         r"bound of the estimated highest frequency, not 1000$"):
+    with pytest.raises(UsageError, match=r"^clock must be at most [\d.]+ MHz on 1BitSquared iCEBreaker 1\.0 \(iCE40UP5K\), the "
+                                         r"upper bound of the estimated highest frequency, not 1000$"):
         fold(space, Goal("fastest"), clock_hz=1e9)
     with pytest.raises(UsageError, match=r"^clock must be given in MHz for Digilent .*: its highest frequency is not estimated"):
         fold(Space(graph, load_board("arty-a7-35t"), trains), Goal("fastest"), clock_hz="max")
@@ -230,8 +230,8 @@ def test_an_area_is_a_share_or_a_count(text, cells):
 
 @pytest.mark.parametrize("text", ["", "0", "0%", "12.5", "-3", "many", "60%%"])
 def test_what_is_no_area_is_refused(text):
-    with pytest.raises(UsageError, match=r"^--target-area must be a share of the board such as 60%, or a number of its logic cells, "
-                                         r"not "):
+    with pytest.raises(UsageError, match=r"^--target-area must be a share of the board such as 60%, or a number of its logic "
+                                         r"cells, not "):
         parse_area(text, ICE, "--target-area")
 
 
