@@ -52,8 +52,8 @@ class Accelerator(wiring.Component):
         No spike is accepted before all are in.
     m_axis_result_* :
         ``tvalid``, ``tready``, ``tdata``, ``tlast``; only of a plan that decides. One beat for each sample, of which
-        :class:`~snnhw.plan.decision.DecisionPlan` has the layout, so `tlast` is high with it. While it is not taken, the last tick of
-        the next sample, and all behind it, waits; :class:`~rtl_gen.decision.Decider` says how late it comes.
+        :class:`~snnhw.plan.decision.DecisionPlan` has the layout, so `tlast` is high with it. While it is not taken, the last
+        tick of the next sample waits, and all behind it; :class:`~rtl_gen.decision.Decider` says how late it comes.
     trace{k}_valid, trace{k}_neuron, trace{k}_membrane, trace{k}_spike : ``Out``
         Only with `trace`: layer k writes a new state.
     """
@@ -97,7 +97,8 @@ class Accelerator(wiring.Component):
             m.submodules[f"layer{k}"] = core
         others = []
         if plan.decision is not None:
-            m.submodules.decision = decider = Decider(plan.decision, plan.last)
+            m.submodules.decision = decider = Decider(plan.decision, value_bits=plan.last.value_bits,
+                                                     address_bits=plan.last.output_address_bits)
             others.append(decider.i)
             m.d.comb += [
                 self.m_axis_result_tvalid.eq(decider.o.valid),

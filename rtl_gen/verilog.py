@@ -82,7 +82,7 @@ def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
         # The first line names the build of Yosys, which is the manifest's business.
         body = _MODULE.sub(rename, text.partition("\n")[2])
         # Says in Yosys' words what the header says in ours; without it, block RAM of some families gets bypass logic.
-        body = _ARRAY.sub(lambda match: "  (* no_rw_check *)\n" if match[1] in _written(plan) else "", body)
+        body = _ARRAY.sub(lambda match: "  (* no_rw_check *)\n" if match[1] in _written(plan) | {"scores"} else "", body)
         return {f"{TOP}.v": (_header(plan) + body).encode()} | dict(sorted(files.items()))
 
 
@@ -96,6 +96,10 @@ def _header(plan: Plan) -> str:
              "No memory is read at an address while that is written.",
              "Clock aclk; synchronous reset aresetn, active low. Streams are AXI4-Stream:",
              "  TLAST = 0: a spike of neuron TDATA. TLAST = 1: end of the timestep, with TUSER = 1 of the sample."]
+    if plan.decision is not None:
+        index, score, margin = plan.decision.fields
+        lines += ["  m_axis_result, one beat for each sample, from the lowest byte: the class that wins, its score, and how much that",
+                  f"  is above the next best. {index}, {score} and {margin} bytes; the score is {'signed' if plan.decision.signed else 'unsigned'}."]
     if plan.loaded_words:
         lines.append(f"  After each reset {plan.loaded_words} words must come in on s_axis_weights before spikes are taken.")
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)

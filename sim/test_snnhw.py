@@ -13,6 +13,7 @@ environment it sets:
 import json
 import os
 import random
+from itertools import zip_longest
 from pathlib import Path
 
 import cocotb
@@ -39,6 +40,7 @@ class Vectors:
         self.outputs: int = content["outputs"]
         self.address_mask: int = (1 << content["address_bits"]["output"]) - 1
         self.clears: bool = content["clears"]
+        self.decides: bool = "result_bytes" in content
         self.words: list[int] = [int(word, 16) for word in content.get("loading", {"words": []})["words"]]
         self.samples: list[dict] = content["samples"][: int(os.environ.get("SNNHW_SAMPLES") or len(content["samples"]))]
 
@@ -61,6 +63,8 @@ class Bench:
         ]
         if vectors.words:
             names += [f"s_axis_weights_t{name}" for name in ("valid", "ready", "data")]
+        if vectors.decides:
+            names += [f"m_axis_result_t{name}" for name in ("valid", "ready", "data", "last")]
         self.ports = {name: getattr(dut, name) for name in names}
         layers = [getattr(dut, f"layer{index}") for index in range(len(vectors.layers))]
         self.traces = [[getattr(layer, f"trace_{name}") for name in ("valid", "neuron", "spike", "membrane")] for layer in layers]
@@ -70,6 +74,8 @@ class Bench:
         self.updates: list[list[tuple[int, int, int]]] = [[] for _ in layers]  # (neuron, spike, membrane), as they were stored
         self.output: list[list[int]] = [[]]  # tdata of each timestep, as it left
         self.cycles: list[int] = []
+        self.results: list[int] = []  # tdata of each decision
+        self.held_result: int | None = None
 
     def read(self, name: str) -> int:
         """Return a port as a number; X and Z are a broken rule."""
@@ -94,7 +100,8 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold the reset for some cycles, with the streams at rest, then load the weights."""
-        rest = {name: 0 for name in self.ports if name.endswith("valid") and name.startswith("s_")} | {"m_axis_tready": 0}
+        idle = "s_axis_tvalid", "s_axis_weights_tvalid", "m_axis_tready", "m_axis_result_tready"
+        rest = {name: 0 for name in idle if name in self.ports}
         for _ in range(4):
             await self.settle(aresetn=0, **rest)
         await self.settle(aresetn=1)
@@ -172,6 +179,23 @@ class Bench:
         self.output.append([])
         return ends
 
+    def receive_result(self, willing: bool, ticks_sent: int) -> bool:
+        """Look at the decisions; return whether one was taken."""
+        valid = self.read("m_axis_result_tvalid")
+        data = self.read("m_axis_result_tdata") if valid else None
+        if self.held_result is not None and data != self.held_result:
+            raise Broken(f"decision must not change while it waits, and became {data} in cycle {self.cycle}")
+        self.held_result = None if willing else data
+        if data is None:
+            return False
+        if ticks_sent < (len(self.results) + 1) * self.vectors.steps:
+            raise Broken(f"decision of sample {len(self.results)} must not come before its last tick")
+        if not self.read("m_axis_result_tlast"):
+            raise Broken(f"m_axis_result_tlast must be high, and is not in cycle {self.cycle}")
+        if willing:
+            self.results.append(data)
+        return willing
+
     async def run(self, samples: list[dict], *, isolated: bool, limit: int | None = None) -> None:
         """Send samples and record what comes out; with `limit`, stop after so many cycles wherever that is."""
         rng, steps, width = self.rng, self.vectors.steps, len(self.ports["s_axis_tdata"])
@@ -180,7 +204,8 @@ class Bench:
         offered = begun = False
         held: tuple[int, ...] | None = None
         inputs = {"s_axis_tdata": 0, "s_axis_tlast": 0, "s_axis_tuser": 0}
-        while finished < len(samples) if limit is None else self.cycle < limit:
+        decisions = len(samples) if self.vectors.decides else 0
+        while min(finished, len(self.results) + len(samples) - decisions) < len(samples) if limit is None else self.cycle < limit:
             if not offered and position < len(beats) and not (isolated and ticks // steps > finished) and not self.chance():
                 offered = True
                 address, user = beats[position]
@@ -194,6 +219,9 @@ class Bench:
                     "s_axis_tuser": rng.getrandbits(1),
                 }
             willing = not self.chance()
+            if decisions:
+                deciding = not self.chance()
+                inputs["m_axis_result_tready"] = int(deciding)
             await self.settle(s_axis_tvalid=int(offered), m_axis_tready=int(willing), **inputs)
 
             taken = bool(self.read("s_axis_tready")) and offered
@@ -214,6 +242,8 @@ class Bench:
                     self.cycles.append(self.cycle - started + 1)
                     begun = False
             active = self.watch_layers()
+            if decisions:
+                active |= self.receive_result(deciding, ticks)
             if taken:
                 ticks += beats[position][0] is None
                 position += 1
@@ -273,6 +303,14 @@ class Bench:
             if given_output != addresses and broken is None and first is None:
                 sample, step = divmod(step, self.vectors.steps)
                 broken = f"timestep {step} of sample {sample} must give the events {addresses}, not {given_output}"
+        if self.vectors.decides:
+            counts["decisions"] = len(samples)
+            wanted_results = [sample["result"] for sample in samples]
+            counts["decision_mismatches"] = sum(
+                wanted != given for wanted, given in zip_longest(wanted_results, self.results[: len(samples)])
+            )
+            if self.results != wanted_results and broken is None and first is None:
+                broken = f"decisions must be {wanted_results}, not {self.results}"
         if cycles and all(sample["cycles"] is not None for sample in samples):
             counts["cycle_counts"] = len(samples)
             for number, sample in enumerate(samples):

@@ -180,6 +180,41 @@ class Sink {
   bool last_ = false, user_ = false, taken_ = false, waiting_ = false;
 };
 
+// Takes the results of a job: one beat for each sample.
+class Results {
+ public:
+  Results(SnnhwJob &job, const Stream &stream, bool record)
+      : job_(job), stream_(stream), record_(record), old_(job.result_bytes), left_(job.result_bytes ? job.samples : 0) {}
+
+  // Look at the stream in a cycle in which it is `ready`; `sent` input ticks were taken before.
+  SnnhwViolation look(bool ready, uint64_t sent) {
+    if (!job_.result_bytes) return SNNHW_NONE;
+    const auto *data = static_cast<const uint8_t *>(stream_.data.data);
+    const bool waited = waiting_, valid = stream_.valid.high();
+    taken_ = valid && ready, waiting_ = valid && !ready;
+    if (waited && (!valid || !std::equal(old_.begin(), old_.end(), data))) return SNNHW_RESULT_CHANGED;
+    if (!valid) return SNNHW_NONE;
+    std::copy_n(data, job_.result_bytes, old_.begin());
+    if (!left_ || sent < (given_ + 1) * job_.steps) return SNNHW_EXTRA_RESULT;
+    if (!stream_.last.high()) return SNNHW_RESULT_PAYLOAD;
+    if (!taken_) return SNNHW_NONE;
+    if (record_) std::copy(old_.begin(), old_.end(), job_.results + given_ * job_.result_bytes);
+    given_++, left_--;
+    return SNNHW_NONE;
+  }
+
+  bool taken() const { return taken_; }
+  bool left() const { return left_; }
+
+ private:
+  SnnhwJob &job_;
+  const Stream &stream_;
+  const bool record_;
+  std::vector<uint8_t> old_;  // the beat that was looked at last
+  uint64_t given_ = 0, left_;
+  bool taken_ = false, waiting_ = false;
+};
+
 class Simulation {
  public:
   explicit Simulation(uint64_t design) : model_(make_model(design)) {
@@ -189,6 +224,9 @@ class Simulation {
     }
     clock_ = at("aclk"), resetn_ = at("aresetn");
     in_ = stream_ports("s_axis_t"), out_ = stream_ports("m_axis_t");
+    const std::string result = "m_axis_result_t";
+    if (ports_.count(result + "valid"))
+      result_ = {at(result + "valid"), at(result + "ready"), at(result + "data"), at(result + "last"), {}};
     std::map<const uint32_t *, uint64_t> first;
     for (Net &net : model_->nets()) {
       const uint64_t index = counters_.size();
@@ -257,6 +295,7 @@ class Simulation {
   void reset() {
     in_.valid.set(0), in_.last.set(0), in_.user.set(0), in_.data.set(0), out_.ready.set(0);
     if (ports_.count("s_axis_weights_tvalid")) at("s_axis_weights_tvalid").set(0);
+    if (result_.ready.data) result_.ready.set(0);
     resetn_.set(0);
     for (int i = 0; i < 4; i++) {
       model_->settle();
@@ -304,22 +343,26 @@ class Simulation {
     const uint64_t ticks = job.samples * job.steps, end = cycle_ + limit;
     Source source(job, in_, random_);
     Sink sink(job, out_, record);
+    Results results(job, result_, record);
     std::vector<Tracer> tracers = record ? make_tracers() : std::vector<Tracer>();
     std::vector<uint64_t> counts(watched_.size());
     uint64_t first = 0, idle = 0, spare = 0;  // cycle of the first transfer of a sample; cycles without progress, behind the end
     bool begun = false;
 
-    while (record ? sink.ticks() < ticks || spare++ < SPARE_CYCLES : cycle_ != end) {
+    while (record ? sink.ticks() < ticks || spare++ < SPARE_CYCLES || results.left() : cycle_ != end) {
       const uint64_t sample = sink.ticks() / job.steps, step = sink.ticks() % job.steps;
       source.offer(source.left() && (!job.isolated || source.ticks() / job.steps == sample));
       const bool ready = !(job.sink_stall && random_.chance(job.sink_stall));
       out_.ready.set(ready);
+      const bool decided = result_.ready.data && !(job.sink_stall && random_.chance(job.sink_stall));
+      if (result_.ready.data) result_.ready.set(decided);
       model_->settle();
 
       const bool taken = source.taken();
       if (taken && !begun) begun = true, first = cycle_;
       if (const SnnhwViolation broken = sink.look(ready, source.ticks())) violate(broken, sample, step);
-      bool progress = taken || sink.taken();
+      if (const SnnhwViolation broken = results.look(decided, source.ticks())) violate(broken, sample, step);
+      bool progress = taken || sink.taken() || results.taken();
       for (Tracer &tracer : tracers)
         if (!tracer.record(ticks * tracer.neurons, progress)) violate(SNNHW_EXTRA_TRACE, sample, step);
       for (size_t index = 0; index < watched_.size(); index++) counts[index] += watched_[index].high();
@@ -356,7 +399,7 @@ class Simulation {
   std::unique_ptr<Model> model_;
   std::map<std::string, Port> ports_;
   Port clock_, resetn_;
-  Stream in_, out_;
+  Stream in_, out_, result_{};
   std::vector<Counter> counters_;
   std::vector<uint64_t> counted_;
   std::vector<Port> watched_;

@@ -19,6 +19,9 @@ enum SnnhwViolation : uint32_t {
   SNNHW_EXTRA_BEAT = 10,        // a beat after the last tick
   SNNHW_TICK_TOO_EARLY = 11,    // an output tick before its input tick was taken
   SNNHW_READ_OUTSIDE = 12,      // a memory was read beyond its depth
+  SNNHW_RESULT_CHANGED = 13,    // a result fell or changed while it waited
+  SNNHW_RESULT_PAYLOAD = 14,    // tlast of a result is low
+  SNNHW_EXTRA_RESULT = 15,      // a result before the last input tick of its sample, or after the last sample
 };
 
 // Everything a run needs and returns. Arrays belong to the caller; samples, timesteps, neurons in C order.
@@ -39,6 +42,8 @@ struct SnnhwJob {
   uint64_t output_layer;
   uint64_t output_address_bits;
   uint64_t output_value_bits;
+  // Bytes of a result; 0 for an accelerator that does not decide.
+  uint64_t result_bytes;
   // Conduct. Stalls are chances of 65536 in each cycle; `isolated` waits for the last output tick of a sample
   // before the next is sent. `abort_cycles` runs so many cycles first, then resets in the middle of it.
   uint64_t isolated;
@@ -49,12 +54,13 @@ struct SnnhwJob {
   uint64_t abort_cycles;
   // Results. `spikes` and `membranes` hold one array for each layer, `membranes` may be null, and `spikes` come
   // filled with a mark for "never written". `counts` is (samples, ports whose name begins with "count"): cycles
-  // in which each was high up to the last tick of a sample, since the sample before.
+  // in which each was high up to the last tick of a sample, since the sample before. `results` is (samples, result_bytes).
   uint8_t *const *spikes;
   int32_t *const *membranes;
   int32_t *output;
   uint64_t *cycles;
   uint64_t *counts;
+  uint8_t *results;
   uint64_t activity;
   uint64_t total_cycles;
   uint64_t violation;

@@ -17,7 +17,7 @@ __all__ = ["Source", "read_source"]
 MAX_VERILOG_BYTES = 256 << 20
 # No word of a memory is ever read and written in the same cycle. RTLIL says so, Verilog cannot.
 READ_VERILOG = (f"read_verilog -sv {TOP}.v",
-                *(f"setattr -set no_rw_check 1 */m:{role}" for role in ("events", "membranes", "weights")))
+                *(f"setattr -set no_rw_check 1 */m:{role}" for role in ("events", "membranes", "weights", "scores")))
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,14 @@ class Comparison:
 
     Attributes
     ----------
-    samples, spike_words, membrane_words, output_words, cycle_counts : int
+    samples, spike_words, membrane_words, output_words, cycle_counts, decisions : int
         How much was compared.
-    spike_mismatches, membrane_mismatches, output_mismatches, cycle_mismatches : int
+    spike_mismatches, membrane_mismatches, output_mismatches, cycle_mismatches, decision_mismatches : int
         How much of it differs.
     first : Mismatch or None
         The first differing word.
     problem : str or None
-        A broken rule of the streams, or a wrong cycle count, in one sentence.
+        A broken rule of the streams, a wrong cycle count, or a wrong decision, in one sentence.
     """
 
     samples: int
@@ -100,6 +100,8 @@ class Comparison:
     cycle_mismatches: int
     first: Mismatch | None
     problem: str | None
+    decisions: int = 0
+    decision_mismatches: int = 0
 
     @property
     def equal(self) -> bool:
@@ -111,6 +113,7 @@ class Comparison:
             return (
                 f"{self.samples} samples equal: {self.spike_words} spike words, {self.membrane_words} membrane words, "
                 f"{self.output_words} output words, {self.cycle_counts} cycle counts"
+                + (f", {self.decisions} decisions" if self.decisions else "")
             )
         return "\n".join(str(item) for item in (self.problem, self.first) if item is not None)
 
@@ -128,6 +131,7 @@ class Comparison:
                 "output_mismatches",
                 "cycle_counts",
                 "cycle_mismatches",
+                *(("decisions", "decision_mismatches") if self.decisions else ()),
             )
         }
 
@@ -145,6 +149,23 @@ def _first(differences: Mapping[tuple[int, str], np.ndarray]) -> tuple[int, int,
 def output_of(plan: Plan, trace: Trace) -> np.ndarray:
     """Return what must leave the accelerator: spikes, counts or states, (samples, timesteps, outputs)."""
     return (trace.membranes if plan.last.spec.output == "state" else trace.spikes)[plan.last.name]
+
+
+def _differing(plan: Plan, wanted: np.ndarray, got: Simulation) -> np.ndarray:
+    """Return the samples whose result is another than what must leave the accelerator leads to."""
+    if plan.decision is None or got.results is None:
+        return np.zeros(0, int)
+    expected, given = plan.decision.expect(wanted), got.results
+    pairs = (expected.classes, given.classes), (expected.scores, given.scores), (expected.margins, given.margins)
+    return np.flatnonzero(np.any([left != right for left, right in pairs], axis=0))
+
+
+def _describe(plan: Plan, wanted: np.ndarray, got: Simulation, sample: int) -> str:
+    assert plan.decision is not None
+    assert got.results is not None
+    expected, given = (f"class {results.classes[sample]} with score {results.scores[sample]} and margin {results.margins[sample]}"
+                       for results in (plan.decision.expect(wanted), got.results))  # fmt: skip
+    return f"sample {sample} must be decided as {expected}, not {given}"
 
 
 def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | None = None) -> Comparison:
@@ -206,6 +227,9 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
     problem = got.violation
     if problem is None and wrong.size and cycles is not None:
         problem = f"sample {wrong[0]} must take {cycles[wrong[0]]} cycles, not {got.cycles[wrong[0]]}"
+    undecided = _differing(plan, wanted, got)
+    if problem is None and first is None and undecided.size:
+        problem = _describe(plan, wanted, got, int(undecided[0]))
     return Comparison(
         samples=got.output.shape[0],
         spike_words=sum(array.size for array in spikes.values()),
@@ -218,4 +242,6 @@ def compare(plan: Plan, expected: Trace, got: Simulation, cycles: np.ndarray | N
         cycle_mismatches=int(wrong.size),
         first=first,
         problem=problem,
+        decisions=len(wanted) if got.results is not None else 0,
+        decision_mismatches=int(undecided.size),
     )

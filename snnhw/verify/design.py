@@ -125,6 +125,9 @@ class Design:
                 "s_axis_weights_tready": 1,
                 "s_axis_weights_tdata": loading_word_bytes(plan) * 8,
             }
+        if plan.decision is not None:
+            widths |= {f"m_axis_result_t{name}": 1 for name in ("valid", "ready", "last")}
+            widths["m_axis_result_tdata"] = 8 * plan.decision.result_bytes
         return widths | {name: bits for name, (_, bits) in self.taps.items()}
 
     def flatten(self) -> list[str]:

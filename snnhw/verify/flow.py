@@ -159,6 +159,7 @@ def _verify_natively(folder: Path, plan: Plan, spikes: np.ndarray, seed: int, pr
     progress(f"running {len(stalled)} samples with random stalls")
     disturbed = check_disturbed(simulator, stalled, seed)
     differing = disturbed.comparison.spike_mismatches + disturbed.comparison.membrane_mismatches
+    differing += disturbed.comparison.decision_mismatches
     return {
         "problem": problem or disturbed.problem,
         "engine": simulator.engine,

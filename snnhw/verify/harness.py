@@ -31,6 +31,9 @@ VIOLATIONS = {
     10: "a beat followed the last tick",
     11: "the tick came before the input tick was taken",
     12: "a memory was read beyond its depth",
+    13: "a result fell or changed before it was taken",
+    14: "tlast of a result is low",
+    15: "a result came before its sample was in, or after the last",
 }
 
 
@@ -48,11 +51,12 @@ _STIMULUS = (
     "output_layer",
     "output_address_bits",
     "output_value_bits",
+    "result_bytes",
 )
 _CONDUCT = ("isolated", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")
-_RESULTS = ("spikes", "membranes", "output", "cycles", "counts", "activity", "total_cycles",
+_RESULTS = ("spikes", "membranes", "output", "cycles", "counts", "results", "activity", "total_cycles",
             "violation", "violation_cycle", "violation_sample", "violation_step")  # fmt: skip
-_POINTERS = {"begin", "events", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts"}
+_POINTERS = {"begin", "events", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts", "results"}
 
 
 class _Job(ctypes.Structure):
@@ -82,7 +86,8 @@ class RawActivity:
 class RawRun:
     """Results of a run, layers in the order of the plan; shapes as in :class:`snnhw.verify.Simulation`.
 
-    `counts` is int64, (samples, taps): the access signals of all layers, in the order of the ports.
+    `counts` is int64, (samples, taps): the access signals of all layers, in the order of the ports. `results` is uint8,
+    (samples, bytes of a result): none when the accelerator does not decide.
     """
 
     spikes: list[np.ndarray]
@@ -90,6 +95,7 @@ class RawRun:
     output: np.ndarray
     cycles: np.ndarray
     counts: np.ndarray
+    results: np.ndarray
     total_cycles: int = 0
     violation: str | None = None
     activity: RawActivity | None = None
@@ -161,6 +167,7 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
             output_layer=plan.output,
             output_address_bits=plan.last.output_address_bits,
             output_value_bits=plan.last.output_value_bits,
+            result_bytes=results.results.shape[1],
             isolated=conduct.isolated,
             source_stall=int(stalls.source * 65536) if stalls else 0,
             sink_stall=int(stalls.sink * 65536) if stalls else 0,
@@ -172,6 +179,7 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
             output=results.output.ctypes.data,
             cycles=results.cycles.ctypes.data,
             counts=results.counts.ctypes.data,
+            results=results.results.ctypes.data,
             activity=conduct.activity,
         )
         broken = loaded.snnhw_run(simulator, ctypes.byref(job))
@@ -216,6 +224,7 @@ def run_library(
         np.zeros((samples, steps, plan.outputs), np.int32),
         np.zeros(samples, np.int64),
         np.zeros((samples, taps), np.int64),
+        np.zeros((samples, plan.decision.result_bytes if plan.decision is not None else 0), np.uint8),
     )
     # Samples of a network that never clears its state depend on each other.
     independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not conduct.activity
@@ -228,6 +237,7 @@ def run_library(
             results.output[first:last],
             results.cycles[first:last],
             results.counts[first:last],
+            results.results[first:last],
         )
         return _run_part(library, index, plan, spikes[first:last], view, conduct, first)
 

@@ -149,6 +149,7 @@ class Simulator:
             output=raw.output,
             cycles=raw.cycles,
             accesses=accesses,
+            results=plan.decision.unpack(raw.results) if plan.decision is not None else None,
             total_cycles=raw.total_cycles,
             violation=raw.violation,
             activity=gather_activity(raw.activity, self.folder / nets_file(self.index), raw.total_cycles)

@@ -215,10 +215,10 @@ def random_graph_case(seed: int) -> RandomCase:
         lanes = {node.name: int(rng.integers(1, 9)) for node in graph.nodes if isinstance(node, Neuron | MaxPool)}
         loaded = bool(rng.random() < 0.2)
         try:
-            plan = make_plan(graph, lanes=lanes, load_weights=loaded)
+            plan = make_plan(graph, lanes=lanes, load_weights=loaded, decide=bool(seed % 2))
         except NetworkError:
             try:
-                plan = make_plan(_saturating(graph), lanes=lanes, load_weights=loaded)
+                plan = make_plan(_saturating(graph), lanes=lanes, load_weights=loaded, decide=bool(seed % 2))
             except NetworkError:
                 continue
         inputs, samples = math.prod(graph.input.shape), int(rng.integers(1, 4))

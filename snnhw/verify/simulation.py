@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from snnhw.plan.decision import Results
+
 __all__ = ["MISSING", "Activity", "NetActivity", "Simulation", "Stalls"]
 
 MISSING = 255
@@ -116,6 +118,8 @@ class Simulation:
         Rule of the streams that was broken first; the run ended there.
     activity : Activity or None
         When asked for.
+    results : Results or None
+        Decisions as they left the accelerator; None when it does not decide.
     build_seconds, run_seconds : float
         Time spent; a build from the cache takes none.
     """
@@ -129,5 +133,6 @@ class Simulation:
     total_cycles: int
     violation: str | None = None
     activity: Activity | None = None
+    results: Results | None = None
     build_seconds: float = field(default=0.0, compare=False)
     run_seconds: float = field(default=0.0, compare=False)

@@ -9,9 +9,11 @@
     layers            [{"name", "neurons", "state_bits"}]
     clears            true when every layer starts each sample anew
     loading           {"bytes", "words"}: beats of the loading stream, hexadecimal numbers; absent when nothing is loaded
+    result_bytes      of a decision; absent when the accelerator does not decide
     samples           [{"events": [timestep][...] tdata, "output": [timestep][...] tdata, "cycles": clock cycles of the
                         undisturbed sample, or null where they are not predicted,
-                        "spikes": [layer][timestep][...] addresses, "membranes": [layer][timestep][neuron]}]
+                        "spikes": [layer][timestep][...] addresses, "membranes": [layer][timestep][neuron],
+                        "result": tdata of its decision, if there are any}]
 """
 
 import json
@@ -81,6 +83,11 @@ def make_vectors(plan: Plan, spikes: np.ndarray) -> bytes:
             "bytes": loading_word_bytes(plan),
             "words": [bytes(word[::-1]).hex() for word in loading_words(plan)],
         }
+    results: list[dict[str, int]] = [{}] * len(spikes)
+    if plan.decision is not None:
+        content["result_bytes"] = plan.decision.result_bytes
+        results = [{"result": int.from_bytes(word.tobytes(), "little")}
+                   for word in plan.decision.pack(plan.decision.expect(output))]
     content["samples"] = [
         {
             "events": _beats(spikes[sample], spikes[sample] != 0, plan.input_address_bits, plan.input_value_bits),
@@ -89,6 +96,7 @@ def make_vectors(plan: Plan, spikes: np.ndarray) -> bytes:
             "spikes": [_addresses(trace.spikes[layer.name][sample]) for layer in plan.layers],
             "membranes": [_states(trace, layer, sample) for layer in plan.layers],
         }
+        | results[sample]
         for sample in range(spikes.shape[0])
     ]
     return (json.dumps(content, ensure_ascii=True, separators=(",", ":")) + "\n").encode()

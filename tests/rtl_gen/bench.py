@@ -17,7 +17,7 @@ TRACE = ("trace_valid", "trace_neuron", "trace_membrane", "trace_spike")
 class Run:
     """What came out, as the reference shapes it, cycles and accesses for each sample.
 
-    `spikes` are what left the accelerator: bool, or the int64 values of its events.
+    `spikes` are what left the accelerator: bool, or the int64 values of its events; `results` are its decisions.
     """
 
     spikes: np.ndarray
@@ -25,6 +25,7 @@ class Run:
     layer_spikes: list[np.ndarray]
     cycles: np.ndarray
     accesses: list[dict[str, np.ndarray]]
+    results: list[int]
 
 
 def beat(plan: Plan, address: int, value: int) -> int:
@@ -43,11 +44,12 @@ def work(layer: LayerPlan) -> int:
 
 
 def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None = None, isolated: bool = True,
-             reset_before: bool = False) -> Run:
+             reset_before: bool = False, results_after: int = 0) -> Run:
     """Run spike trains, bool or int (samples, timesteps, inputs), through the accelerator.
 
     With `rng` the source pauses, the sink stalls and events come in random order. `isolated` waits for a sample's
-    last tick before the next sample begins. `reset_before` disturbs the core and resets it first.
+    last tick before the next sample begins. `reset_before` disturbs the core and resets it first. No decision is taken before
+    the cycle `results_after`.
     """
     samples, timesteps, inputs = trains.shape
     dut = Accelerator(plan, trace=True)
@@ -64,6 +66,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
     written = [0] * len(plan.layers)
     counts = [{name: np.zeros(samples, np.int64) for name in access_names(layer)} for layer in plan.layers]
     cycles = np.zeros(samples, np.int64)
+    results: list[int] = []
     beats = []
     for s in range(samples):
         for t in range(timesteps):
@@ -110,6 +113,12 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
             ctx.set(dut.s_axis_tvalid, valid)
             ready = rng is None or rng.random() < 0.5
             ctx.set(dut.m_axis_tready, ready)
+            if plan.decide:
+                deciding = cycle >= results_after and (rng is None or rng.random() < 0.3)
+                ctx.set(dut.m_axis_result_tready, deciding)
+                if deciding and ctx.get(dut.m_axis_result_tvalid):
+                    assert ctx.get(dut.m_axis_result_tlast)
+                    results.append(ctx.get(dut.m_axis_result_tdata))
             if valid and ctx.get(dut.s_axis_tready):
                 sample = beats[position][3]
                 if first[sample] is None:
@@ -142,7 +151,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                     left[sample, step, address] = True
                     spikes[sample, step, address] = signed(value, value_bits) if value_bits else 1
             await ctx.tick()
-            if done == samples:
+            if done == samples and len(results) == (samples if plan.decide else 0):
                 return
         raise AssertionError(f"{done} of {samples} samples ended within {limit} cycles, {position} of {len(beats)} beats went in")
 
@@ -150,4 +159,4 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.run()
-    return Run(spikes, membranes, layer_spikes, cycles, counts)
+    return Run(spikes, membranes, layer_spikes, cycles, counts, results)
