@@ -1,15 +1,43 @@
 """RTLIL with one module for each component, whose ports have the names of its members."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, MemoryInstance, ResetSignal, Shape, Signal, Value
 from amaranth.lib import memory, wiring
 
-__all__ = ["convert_hierarchy"]
+__all__ = ["Contents", "convert_hierarchy", "insert_contents"]
+
+_INITIAL = re.compile(
+    r"(  cell \$meminit_v2 \S+\n    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?    parameter \\WORDS )\d+"
+    r"(\n(?:    .*\n)*?    connect \\DATA )(?P<data>\d+'[01]+)\n")
+_MODULE = re.compile(r"^module \\(\w+)$", re.MULTILINE)
 
 
-def convert_hierarchy(component: wiring.Component, *, name: str, domain: str) -> str:
+@dataclass(frozen=True)
+class Contents:
+    """Initial contents of a memory.
+
+    Parameters
+    ----------
+    words : sequence of int
+        All words of the memory, unsigned.
+    width : int
+        Bits of a word.
+    """
+
+    words: Sequence[int]
+    width: int
+
+    @property
+    def lines(self) -> list[str]:
+        """The words in binary."""
+        return [f"{word:0{self.width}b}" for word in self.words]
+
+
+def convert_hierarchy(component: wiring.Component, *, name: str, domain: str) -> tuple[str, dict[tuple[str, str], Contents]]:
     """Return the RTLIL of a component and of the components in it, each named after its place: ``top_child_grandchild``.
 
     Amaranth names a port of a submodule after any signal that shares its wire, so every component is
@@ -23,11 +51,35 @@ def convert_hierarchy(component: wiring.Component, *, name: str, domain: str) ->
         Name of the top module.
     domain : str
         The one clock domain below the top.
+
+    Returns
+    -------
+    text : str
+        RTLIL in which every memory has its first word alone, because Amaranth writes contents bit by bit.
+    contents : dict of (str, str) to Contents
+        All of them, by module and memory. :func:`insert_contents` puts them in their place.
     """
     modules: list[str] = []
-    _convert(Fragment.get(component, None), component, name, domain, modules)
+    contents: dict[tuple[str, str], Contents] = {}
+    _convert(Fragment.get(component, None), component, name, domain, modules, contents)
     *others, top = modules
-    return "\n".join([top, *(module.replace("attribute \\top 1\n", "") for module in others)])
+    return "\n".join([top, *(module.replace("attribute \\top 1\n", "") for module in others)]), contents
+
+
+def insert_contents(text: str, contents: Mapping[tuple[str, str], Contents]) -> str:
+    """Return RTLIL with the whole contents of its memories."""
+    parts = _MODULE.split(text)
+    for index in range(1, len(parts), 2):
+        module = parts[index]
+
+        def fill(match: re.Match[str], module: str = module) -> str:
+            found = contents[module, match["memory"]]
+            bits = "".join(reversed(found.lines))
+            return f"{match[1]}{len(found.words)}{match[3]}{len(bits)}'{bits}\n"
+
+        parts[index + 1] = _INITIAL.sub(fill, parts[index + 1])
+        parts[index] = f"module \\{module}"
+    return "".join(parts)
 
 
 class _Elaborated(Elaboratable):
@@ -51,15 +103,30 @@ def _ports(component: wiring.Component) -> Iterator[tuple[str, Signal, bool]]:
         yield "__".join(str(part) for part in path), signal, member.flow is wiring.In
 
 
-def _convert(fragment: Fragment, component: wiring.Component, name: str, domain: str, modules: list[str]) -> None:
+def _convert(fragment: Fragment, component: wiring.Component, name: str, domain: str, modules: list[str],
+             contents: dict[tuple[str, str], Contents]) -> None:
+    memories = {}
     for index, (child, child_name, location) in enumerate(fragment.subfragments):
         part = next((origin for origin in child.origins or () if isinstance(origin, wiring.Component)), None)
+        if isinstance(child, MemoryInstance):
+            memories[child_name] = child._data
         if part is None or isinstance(part, memory.Memory):
             continue
-        _convert(child, part, f"{name}_{child_name}", domain, modules)
+        _convert(child, part, f"{name}_{child_name}", domain, modules, contents)
         ports: dict[str, object] = {f"i_{domain}_clk": ClockSignal(domain), f"i_{domain}_rst": ResetSignal(domain)}
         for port, signal, is_input in _ports(part):
             ports[f"{'i' if is_input else 'o'}_{port}"] = signal
             signal.name = f"{child_name}_{port}"  # its name in the parent
         fragment.subfragments[index] = Instance(f"{name}_{child_name}", **ports), child_name, location
-    modules.append(rtlil.convert(_Elaborated(component, fragment), name=name, emit_src=False))
+    words = {own: data.init._raw for own, data in memories.items()}
+    for own, data in memories.items():
+        contents[name, own] = Contents(tuple(words[own]), Shape.cast(data.shape).width)
+        data.init._raw = words[own][:1]
+    try:
+        text = rtlil.convert(_Elaborated(component, fragment), name=name, emit_src=False)
+    finally:
+        for own, data in memories.items():
+            data.init._raw = words[own]
+    text, found = _INITIAL.subn(lambda match: f"{match[1]}1{match[3]}{match['data']}\n", text)
+    assert found == len(memories), "every memory must be found in the text"
+    modules.append(text)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from rtl_gen.accelerator import DOMAIN, Accelerator
-from rtl_gen.hierarchy import convert_hierarchy
+from rtl_gen.hierarchy import Contents, convert_hierarchy, insert_contents
 from snnhw.files import write_bytes
 from snnhw.plan import Plan
 from snnhw.tools import run_yosys
@@ -31,7 +31,9 @@ def to_rtlil(plan: Plan, *, trace: bool = False) -> str:
     Modules are named after their place: ``snnhw_top``, ``snnhw_top_layer0``, ``snnhw_top_layer0_finaliser``.
     Memories are described as they are used, see :func:`relax_memories`.
     """
-    return relax_memories(_convert(plan, trace), _written(plan))
+    text, contents = _convert(plan, trace)
+    written = _written(plan)
+    return relax_memories(insert_contents(_without_initial(text, written), contents), written)
 
 
 def relax_memories(text: str, written: Collection[str]) -> str:
@@ -47,7 +49,7 @@ def _without_initial(text: str, memories: Collection[str]) -> str:
     return _INITIAL.sub(lambda match: "" if match["memory"] in memories else match[0], text)
 
 
-def _convert(plan: Plan, trace: bool) -> str:
+def _convert(plan: Plan, trace: bool) -> tuple[str, dict[tuple[str, str], Contents]]:
     return convert_hierarchy(Accelerator(plan, trace=trace), name=TOP, domain=DOMAIN)
 
 
@@ -63,8 +65,9 @@ def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
     """
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        converted, contents = _convert(plan, trace)
         # A read that may return anything would be written out as logic that no RAM is inferred from.
-        (work / f"{TOP}.il").write_text(_without_initial(_convert(plan, trace), _written(plan)))
+        (work / f"{TOP}.il").write_text(_without_initial(converted, _written(plan)))
         run_yosys(_SCRIPT, work)
         text = (work / f"{TOP}.v").read_text()
         files: dict[str, bytes] = {}
@@ -76,7 +79,7 @@ def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
             if match[1]:
                 return match[0]
             file = f"{module}_{match[3]}.mem"
-            files[file] = (work / match[2]).read_bytes()
+            files[file] = ("\n".join(contents[module, match[3]].lines) + "\n").encode()
             return f'$readmemb("{file}", {match[3]})'
 
         # The first line names the build of Yosys, which is the manifest's business.
