@@ -113,7 +113,8 @@ def _convert(fragment: Fragment, component: wiring.Component, name: str, domain:
         if part is None or isinstance(part, memory.Memory):
             continue
         _convert(child, part, f"{name}_{child_name}", domain, modules, contents)
-        ports: dict[str, object] = {f"i_{domain}_clk": ClockSignal(domain), f"i_{domain}_rst": ResetSignal(domain)}
+        clocks = {f"{domain}_clk": ClockSignal(domain), f"{domain}_rst": ResetSignal(domain)}  # of a part that has registers
+        ports: dict[str, object] = {f"i_{port}": signal for port, signal in clocks.items() if f" \\{port}\n" in modules[-1]}
         for port, signal, is_input in _ports(part):
             ports[f"{'i' if is_input else 'o'}_{port}"] = signal
             signal.name = f"{child_name}_{port}"  # its name in the parent
