@@ -5,10 +5,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from snnhw.cli.folding import fold_run, folding_table, parse_clock, parse_goal
 from snnhw.cli.options import Board as BoardOption
-from snnhw.cli.options import Debug, Formats, Json, Lanes, LoadWeights, Out, Quiet, Run, parse_formats, parse_lanes
+from snnhw.cli.options import (
+    Clock,
+    Debug,
+    Fastest,
+    Formats,
+    Json,
+    Lanes,
+    LatencyOf,
+    LoadWeights,
+    Out,
+    Quiet,
+    Run,
+    TargetArea,
+    TargetLatency,
+    parse_formats,
+    parse_lanes,
+)
 from snnhw.cli.output import Session, key_values
 from snnhw.cli.runs import open_run
+from snnhw.errors import UsageError
 
 if TYPE_CHECKING:
     from snnhw.board import Board
@@ -32,6 +50,8 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
+            target_latency: TargetLatency = None, target_area: TargetArea = None, fastest: Fastest = False,
+            latency_of: LatencyOf = "worst", clock: Clock = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Generate a self-contained folder: Verilog, FuseSoC core, constraints, bench with golden vectors, manifest."""
     from snnhw.tools import require_package
@@ -44,8 +64,18 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     from snnhw.verify.vectors import make_vectors
     chosen = parse_lanes(lanes)
     target = load_board(board) if board is not None else None
-    plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
-                     formats=parse_formats(formats) or "auto")
+    folding = None
+    if target_latency or target_area or fastest:
+        if target is None:
+            raise UsageError("--board must be given for lanes to be chosen")
+        goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
+        assert goal is not None
+        folding = fold_run(session, opened, target, goal, parse_clock(clock),
+                           {"load_weights": load_weights, "formats": parse_formats(formats)})
+        plan = folding.plan
+    else:
+        plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
+                         formats=parse_formats(formats) or "auto")
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)
@@ -60,6 +90,7 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     results = {
         "folder": str(out), "board": target.name if target is not None else None,
         "plan": Choices.of(plan).arguments(),
-        "samples": len(spikes), "files": files,
+        "samples": len(spikes), "files": files, "folding": folding.as_dict() if folding is not None else None,
     }
-    session.finish(results, key_values(f"Generated {out}", files, caption="bytes of each file"), folder=opened.folder)
+    session.finish(results, *([folding_table(folding)] if folding is not None else []),
+                   key_values(f"Generated {out}", files, caption="bytes of each file"), folder=opened.folder)

@@ -7,7 +7,8 @@ import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Debug", "Formats", "Hardware", "Json", "Lanes", "LoadWeights", "Out", "Quiet", "Run", "Samples",
+__all__ = ["Board", "Clock", "Debug", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf", "LoadWeights", "Out",
+           "Quiet", "Run", "Samples", "TargetArea", "TargetLatency",
            "parse_formats", "parse_lanes"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
@@ -29,6 +30,21 @@ LoadWeights = Annotated[bool | None, typer.Option(
     help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
 Samples = Annotated[int | None, typer.Option(
     "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
+
+TargetLatency = Annotated[str | None, typer.Option(
+    "--target-latency", metavar="TIME", show_default=False, rich_help_panel="Folding",
+    help="Choose the lanes: the smallest design that takes at most so long for a sample, such as 1ms or 50us.")]
+TargetArea = Annotated[str | None, typer.Option(
+    "--target-area", metavar="CELLS|SHARE%", show_default=False, rich_help_panel="Folding",
+    help="Choose the lanes: the fastest design of at most so many logic cells, or such a share of the board.")]
+Fastest = Annotated[bool, typer.Option(
+    "--fastest", rich_help_panel="Folding", help="Choose the lanes: the fastest design that fits the board.")]
+LatencyOf = Annotated[str, typer.Option(
+    "--latency-of", metavar="worst|p99|mean", rich_help_panel="Folding",
+    help="Which of the samples is the latency that lanes are chosen by.")]
+Clock = Annotated[str | None, typer.Option(
+    "--clock", metavar="MHZ|max", show_default=False, rich_help_panel="Folding",
+    help="Clock of a latency: by default the oscillator of the board; max is the estimated highest frequency, its lower bound.")]
 
 
 def parse_lanes(texts: list[str] | None) -> int | dict[str, int] | None:

@@ -12,10 +12,12 @@ import numpy as np
 
 from snnhw.board import Board, RamBlock, available
 from snnhw.plan.area import Area
+from snnhw.plan.choices import Choices
+from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.pace import PARTS, plan_pace
 from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.ram import RamUse
-from snnhw.plan.space import Choice, Space, configuration_of, cycles_of, lane_steps, statistic_of, units_of
+from snnhw.plan.space import Choice, Space, lane_steps, statistic_of, units_of
 
 __all__ = ["LayerLimits", "Limits", "Step", "find_limits", "worst_trains"]
 
@@ -102,8 +104,6 @@ class Limits:
     ----------
     cycles : dict of str to float
         ``mean``, ``p99`` and ``worst`` of the samples, and ``bound``: every input and every neuron fires in every timestep.
-    exact : bool
-        They are exact; else estimated.
     samples : int
         How many samples.
     layers : tuple of LayerLimits
@@ -115,7 +115,6 @@ class Limits:
     """
 
     cycles: dict[str, float]
-    exact: bool
     samples: int
     layers: tuple[LayerLimits, ...]
     waiting: float
@@ -133,7 +132,7 @@ class Limits:
         """Return the limits as JSON, with times at a clock."""
         have = available(self.area.board)
         return {
-            "sentence": self.sentence, "samples": self.samples, "label": "exact" if self.exact else "estimated",
+            "sentence": self.sentence, "samples": self.samples,
             "cycles": self.cycles, "microseconds": {name: value / clock_hz * 1e6 for name, value in self.cycles.items()},
             "clock_hz": clock_hz, "waiting": self.waiting,
             "layers": [{
@@ -194,7 +193,7 @@ def find_limits(plan: Plan, trains: Mapping[str, np.ndarray], board: Board, *, c
     cycles : int64 array, (samples,), optional
         Cycles of the samples, where they are known.
     """
-    cycles = cycles_of(plan, trains) if cycles is None else cycles
+    cycles = predict_cycles(plan, trains) if cycles is None else cycles
     pace = plan_pace(plan, trains)
     cores, parts, samples, timesteps = pace.shape
     flat = pace.reshape(cores * parts, samples, timesteps)
@@ -202,15 +201,15 @@ def find_limits(plan: Plan, trains: Mapping[str, np.ndarray], board: Board, *, c
     charged = np.bincount(winner.ravel(), slowest.ravel(), cores * parts).reshape(cores, parts) / total
     work = pace.sum(axis=(2, 3)) / total
 
-    configuration = configuration_of(plan)
-    configuration.pop("lanes")
-    kinds = configuration.pop("formats")
+    options = {name: value for name, value in Choices.of(plan).arguments().items() if name != "lanes"}
+    by_layer = {name: value for name, value in options.items() if isinstance(value, dict)}
     steps: dict[str, list[Choice]] = {}
     for layer in plan.layers:
         further = next((lanes for lanes in lane_steps(units_of(layer)) if -(-units_of(layer) // lanes) < layer.tiles), None)
-        here = ("formats", kinds[layer.name])
-        steps[layer.name] = [Choice(lanes, (here,)) for lanes in (layer.lanes, further) if lanes is not None]
-    space = Space(plan.graph, board, trains, fixed=configuration, choices=steps)
+        same = tuple((name, value[layer.name]) for name, value in by_layer.items() if layer.name in value)
+        steps[layer.name] = [Choice(lanes, same) for lanes in (layer.lanes, further) if lanes is not None]
+    space = Space(plan.graph, board, trains, choices=steps,
+                  fixed={name: value for name, value in options.items() if name not in by_layer})
     space.know(space.first, cycles)
     area = space.area(space.first)
     uses = {use.layer: use for use in area.memories if use.memory.role == "weights"}
@@ -223,10 +222,10 @@ def find_limits(plan: Plan, trains: Mapping[str, np.ndarray], board: Board, *, c
             layer.name, layer.lanes, units_of(layer), _memory_roof(layer, uses[layer.index], board),
             {part: float(work[layer.index, place]) for place, part in enumerate(PARTS)},
             {part: float(charged[layer.index, place]) for place, part in enumerate(PARTS)}, uses[layer.index], step))
-    bound = cycles_of(plan, worst_trains(plan))
+    bound = predict_cycles(plan, worst_trains(plan))
     spread = {"mean": float(cycles.mean()), "p99": statistic_of(cycles, "p99"), "worst": float(cycles.max()),
               "bound": float(bound.max())}
-    return Limits(spread, plan.predictable, samples, tuple(found), max(0.0, 1 - float(charged.sum())), area)
+    return Limits(spread, samples, tuple(found), max(0.0, 1 - float(charged.sum())), area)
 
 
 def _step(space: Space, index: int, cycles: np.ndarray, area: Area) -> Step:

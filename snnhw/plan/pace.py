@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from snnhw.plan.accesses import events_of
-from snnhw.plan.cycles import pause_slots
 from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.stages import pause_slots
 from snnhw.plan.synapses import Dense
 
 __all__ = ["PARTS", "core_pace", "part_cycles", "plan_pace"]

@@ -15,14 +15,14 @@ from snnhw.board import RESOURCES, Board, available, shortages
 from snnhw.ir import Graph
 from snnhw.plan.accesses import events_of
 from snnhw.plan.area import Area, estimate_area
-from snnhw.plan.cycles import estimate_cycles, predict_cycles
+from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.pace import core_pace
 from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.planner import MAX_LANES, make_plan
 from snnhw.plan.synapses import Scattered
 
-__all__ = ["LANES", "STATISTICS", "Choice", "Combination", "Space", "Statistic", "configuration_of", "cycles_of", "lane_steps",
-           "statistic_of", "units_of"]
+__all__ = ["LANES", "STATISTICS", "Choice", "Combination", "Space", "Statistic", "lane_steps", "statistic_of",
+           "units_of"]
 
 STATISTICS = ("worst", "p99", "mean")
 """What the latency of several samples is: the longest, the one that 99 of 100 do not exceed, or the mean."""
@@ -39,11 +39,6 @@ def lane_steps(units: int, most: int = MAX_LANES) -> tuple[int, ...]:
     return tuple(sorted({-(-units // tiles) for tiles in range(1, units + 1) if -(-units // tiles) <= most}))
 
 
-def cycles_of(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the cycles of each sample: exact where they are predicted, else estimated; int64, (samples,)."""
-    return (predict_cycles if plan.predictable else estimate_cycles)(plan, trains)
-
-
 def statistic_of(cycles: np.ndarray, statistic: Statistic) -> float:
     """Return one number for the cycles of several samples."""
     if statistic == "mean":
@@ -54,13 +49,6 @@ def statistic_of(cycles: np.ndarray, statistic: Statistic) -> float:
 def units_of(layer: LayerPlan) -> int:
     """Return how many lanes a layer can use: its neurons, or the channels of a map that is walked block by block."""
     return layer.synapses.grid.channels if isinstance(layer.synapses, Scattered) else layer.outputs
-
-
-def configuration_of(plan: Plan) -> dict[str, Any]:
-    """Return the options with which :func:`make_plan` makes this plan of its graph."""
-    return {"lanes": {layer.name: layer.lanes for layer in plan.layers},
-            "formats": {layer.name: layer.format for layer in plan.layers},
-            "load_weights": any(layer.weights_loaded for layer in plan.layers), "decide": plan.decide}
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,7 @@ class Space:
     def cycles(self, combination: Combination) -> np.ndarray:
         """Return the cycles of each sample, int64, (samples,)."""
         if combination not in self._cycles:
-            self._cycles[combination] = cycles_of(self.plan(combination), self.trains)
+            self._cycles[combination] = predict_cycles(self.plan(combination), self.trains)
         return self._cycles[combination]
 
     def know(self, combination: Combination, cycles: np.ndarray) -> None:

@@ -10,10 +10,10 @@ from example_graphs import EXAMPLES, example_graph, spikes_of
 from snnhw.board import load_board
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.cycles import pause_slots
+from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.limits import find_limits, worst_trains
 from snnhw.plan.pace import PARTS, part_cycles
-from snnhw.plan.space import cycles_of
+from snnhw.plan.stages import pause_slots
 from snnhw.reference import run
 
 ICE = load_board("icebreaker")
@@ -82,12 +82,11 @@ def test_cycles_are_those_of_the_plan():
     rng = np.random.default_rng(0)
     spikes = rng.random((50, 40, 30)) < rng.random((50, 1, 1))
     trains = run(plan.graph, spikes, keep_membranes=False).spikes
-    cycles = cycles_of(plan, trains)
+    cycles = predict_cycles(plan, trains)
     found = find_limits(plan, trains, ICE)
-    assert found.exact
     assert found.samples == 50
     assert found.cycles == {"mean": cycles.mean(), "p99": np.sort(cycles)[49], "worst": cycles.max(),
-                            "bound": cycles_of(plan, worst_trains(plan))[0]}
+                            "bound": predict_cycles(plan, worst_trains(plan))[0]}
     assert found.cycles["bound"] >= found.cycles["worst"]
     assert find_limits(plan, trains, ICE, cycles=cycles).as_dict(1e6) == found.as_dict(1e6)
 
@@ -104,7 +103,7 @@ def test_a_step_is_what_planning_it_gives():
     trains = firing(plan, 20)
     found = find_limits(plan, trains, ICE)
     step = found.layers[0].next
-    assert (step.lanes, step.cycles, step.possible) == (3, cycles_of(wider, trains).mean(), True)
+    assert (step.lanes, step.cycles, step.possible) == (3, predict_cycles(wider, trains).mean(), True)
     assert step.verdict.startswith(f"3 take {1 - step.cycles / found.cycles['mean']:.0%} fewer cycles and +")
     slow = find_limits(chain(30, 20, 3, lanes=(10, 1)), firing(chain(30, 20, 3, lanes=(10, 1)), 1), ICE).layers[0].next
     assert (slow.possible, slow.verdict) == (False, "20 are no faster")
@@ -134,6 +133,5 @@ def test_every_plan_has_limits_that_can_be_written(name):
     found = find_limits(plan, run(graph, spikes_of(graph, 3), keep_membranes=False).spikes, ICE)
     exported = json.loads(json.dumps(found.as_dict(12e6), allow_nan=False))
     assert exported["sentence"] == found.sentence
-    assert exported["label"] == ("exact" if plan.predictable else "estimated")
     assert exported["microseconds"]["worst"] == pytest.approx(found.cycles["worst"] / 12)
     assert [row[0] for row in found.rows()] == [layer.name for layer in plan.layers]
