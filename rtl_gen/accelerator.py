@@ -162,12 +162,11 @@ class Accelerator(wiring.Component):
                 takers.setdefault(given.core, []).append((layer.index, place))
         entries: dict[tuple[int, int], wiring.PureInterface] = {}
         for core, layer in zip(self.cores, plan.layers, strict=True):
-            layouts = tuple(self._layout(given.core) for given in layer.sources)
-            taken = event_layout(layer.input_address_bits, input_value(layer))
-            if layouts == (taken,) and not layer.sources[0].queue:
+            if not layer.merged:
                 entries[layer.index, 0] = core.i
                 continue
-            merge = Merge(layer.sources, layouts, taken)
+            layouts = tuple(self._layout(given.core) for given in layer.sources)
+            merge = Merge(layer.sources, layouts, event_layout(layer.input_address_bits, input_value(layer)))
             m.submodules[f"merge{layer.index}"] = merge
             connect(m, merge.o, core.i)
             for place, given in enumerate(layer.sources):

@@ -15,7 +15,7 @@ from rtl_gen.properties import Claim, keep_stalled
 from snnhw.fixed import signed_range, unsigned_bits
 from snnhw.ir import Decay
 from snnhw.plan import LayerPlan
-from snnhw.plan.cycles import pause_slots, write_stage
+from snnhw.plan.stages import pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
 __all__ = ["NeuronClaim", "SequenceClaim", "SumClaim"]

@@ -9,7 +9,7 @@ from rtl_gen.events import event_layout
 from rtl_gen.neuron import Neuron, Parameters, Pipeline
 from snnhw.fixed import Interval, pack_words
 from snnhw.plan import LayerPlan
-from snnhw.plan.cycles import pause_slots, write_stage
+from snnhw.plan.stages import pause_slots, write_stage
 
 __all__ = ["Finaliser"]
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from snnhw.fixed import Interval, signed_range, unsigned_bits
 from snnhw.ir import Decay
 from snnhw.plan import LayerPlan
-from snnhw.plan.cycles import drive_stage, leak_stages, write_stage
+from snnhw.plan.stages import drive_stage, leak_stages, write_stage
 
 __all__ = ["Neuron", "Parameters", "Pipeline", "Update"]
 

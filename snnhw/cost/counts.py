@@ -75,8 +75,6 @@ class Counts:
 def check_counts(plan: Plan, predicted: Counts, measured: Counts) -> int:
     """Require that every predicted count was measured, sample by sample, and return how many were compared.
 
-    Cycles are among them if the plan predicts them; where they are an estimate, accesses alone are compared.
-
     Raises
     ------
     CheckFailed
@@ -91,8 +89,7 @@ def check_counts(plan: Plan, predicted: Counts, measured: Counts) -> int:
         for index, layer in enumerate(plan.layers)
         for name in signals_of(plan, index)
     ]
-    if plan.predictable:
-        rows.append(("the design", "cycles", predicted.cycles, measured.cycles))
+    rows.append(("the design", "cycles", predicted.cycles, measured.cycles))
     for where, name, expected, found in rows:
         compared += expected.size
         wrong = np.flatnonzero(expected != found)

@@ -25,7 +25,7 @@ from snnhw.cost.rungs import Target, activity_energy, full_energy, memory_energy
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
 from snnhw.plan.accesses import count_accesses
-from snnhw.plan.cycles import estimate_cycles, predict_cycles
+from snnhw.plan.cycles import predict_cycles
 
 __all__ = ["constants_for", "energy_ladder", "estimate", "make_target", "predict_counts"]
 
@@ -38,10 +38,6 @@ IDLE_POLICY = (
 NET_CLASSES = (
     "synthesis decides which nets there are and where they run: toggles of RTL signals are scaled to those of a netlist, "
     "and every net is taken for general routing, the expensive class"
-)
-CYCLES = (
-    "cycles are estimated, not predicted: cores of this network walk lists, or wait for several sources; with them time and "
-    "the energy of clock, flip-flops and static power are estimates, accesses remain exact"
 )
 QUEUES = "queues between cores are not counted as memories"
 
@@ -57,7 +53,7 @@ def constants_for(board: Board) -> ConstantSet:
 
 
 def predict_counts(plan: Plan, trains: Mapping[str, np.ndarray]) -> Counts:
-    """Return the counts and cycles of samples without a simulation; cycles are an estimate unless the plan is predictable.
+    """Return the counts and cycles of samples without a simulation; they are exact.
 
     Parameters
     ----------
@@ -66,8 +62,7 @@ def predict_counts(plan: Plan, trains: Mapping[str, np.ndarray]) -> Counts:
     trains : mapping of str to bool array, (samples, timesteps, neurons)
         Spikes of the input and of every layer, :attr:`snnhw.reference.Trace.spikes`.
     """
-    cycles = predict_cycles if plan.predictable else estimate_cycles
-    return Counts.of(plan, count_accesses(plan, trains), cycles(plan, trains))
+    return Counts.of(plan, count_accesses(plan, trains), predict_cycles(plan, trains))
 
 
 def make_target(
@@ -88,14 +83,9 @@ def make_target(
     return Target(board, constants, hertz, flip_flops)
 
 
-def _label(plan: Plan) -> str:
-    """Return what the cycles of a plan are."""
-    return "exact" if plan.predictable else "estimated"
-
-
 def _notes(plan: Plan, *others: str) -> list[str]:
     queues = any(source.queue for layer in plan.layers for source in layer.sources)
-    return [IDLE_POLICY, *others, *([] if plan.predictable else [CYCLES]), *([QUEUES] if queues else [])]
+    return [IDLE_POLICY, *others, *([QUEUES] if queues else [])]
 
 
 def _common(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts, target: Target) -> Json:
@@ -104,7 +94,7 @@ def _common(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts, target
         "board": target.board.name,
         "samples": counts.samples,
         "clock_hz": target.clock_hz,
-        "cycles": spread_json(counts.cycles) | {"label": _label(plan)},
+        "cycles": spread_json(counts.cycles) | {"label": "exact"},
         "layers": layers_json(plan, trains, counts),
         "metrics": network_metrics(plan, trains),
         "idle": idle_json(target.constants, target.clock_hz),
@@ -142,7 +132,7 @@ def estimate(
     -------
     dict
         Energies are picojoules per sample, the mean over the samples. Utilisation is synaptic operations over lanes times cycles.
-        The ``label`` of cycles and microseconds is ``"exact"``, or ``"estimated"`` for plans whose cycles are not predicted.
+        The ``label`` of cycles and microseconds is ``"exact"``.
     """
     target = make_target(board, clock_hz=clock_hz, constants=fpga, flip_flops=flip_flops)
     counts = predict_counts(plan, trains)
@@ -151,7 +141,7 @@ def estimate(
     energies = _predicted(plan, counts, asic, target, draws, seed)
     return results | {
         "label": "estimated",
-        "microseconds": spread_json(counts.cycles / target.clock_hz * 1e6) | {"label": _label(plan)},
+        "microseconds": spread_json(counts.cycles / target.clock_hz * 1e6) | {"label": "exact"},
         "samples_per_second": target.clock_hz / counts.mean_cycles,
         "lane_utilisation": work / (sum(layer.lanes for layer in plan.layers) * counts.mean_cycles),
         "energy": [energy_json(energy, work) for energy in energies],

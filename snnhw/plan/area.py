@@ -22,9 +22,9 @@ import numpy as np
 
 from snnhw.board import RESOURCES, Board, available, shortages
 from snnhw.fixed import signed_bits
-from snnhw.plan.cycles import write_stage
 from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.ram import RamUse, map_memories
+from snnhw.plan.stages import write_stage
 
 __all__ = ["Area", "core_features", "estimate_area", "multipliers", "plan_features"]
 

@@ -1,6 +1,6 @@
-"""Schedule of a core, and the number of cycles of a sample: exact for chains of cores, an estimate for all others.
+"""Number of cycles of a sample, exactly: of chains of cores by their schedule, of all others by :mod:`snnhw.plan.skeleton`.
 
-The cores of a pipeline wait for each other only at the ends of tiles and of timesteps, so the model
+The cores of a chain wait for each other only at the ends of tiles and of timesteps, so its schedule
 follows those moments alone: for each tile a few maxima and sums, for all samples at once. Two parts of a
 core move in lockstep and stop as a whole: the pipeline of the accumulators, while a finished tile finds the
 shadow register taken, and the finaliser, while an event finds the next core's list closed. Each is a
@@ -11,47 +11,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from snnhw.ir import Decay
-from snnhw.plan.accesses import events_of
 from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.skeleton import simulate_cycles
+from snnhw.plan.stages import ACCUMULATE_STAGES, INPUT_STAGES, OUTPUT_STAGES, WALK_STAGES, pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
-__all__ = ["ACCUMULATE_STAGES", "WALK_STAGES", "drive_stage", "estimate_cycles", "leak_stages", "pause_slots", "predict_cycles",
-           "write_stage"]
+__all__ = ["predict_cycles"]
 
-ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
-WALK_STAGES = 3  # cycles from the issue of a word to its addition
-INPUT_STAGES = 1  # register before the first core
-OUTPUT_STAGES = 1  # register behind the last core
 REGISTERS = 3  # slots that a walking core keeps of its events
 FAR = 1 << 62  # a tick that never comes
-
-
-def leak_stages(decay: Decay) -> int:
-    """Return the stages that a decay takes besides its last: a product has one of its own, and so has rounding it toward zero."""
-    return (decay.kind == "mul") + (decay.rounding == "zero")
-
-
-def drive_stage(layer: LayerPlan) -> int:
-    """Return the stage of the finaliser's pipeline in which the drive is added to the membrane.
-
-    A synapse takes two more than its decay: it adds, then it saturates; the decay of the membrane hides behind them.
-    """
-    spec = layer.spec
-    return 2 + leak_stages(spec.decay) if spec.synapse is None else 4 + leak_stages(spec.synapse)
-
-
-def write_stage(layer: LayerPlan) -> int:
-    """Return the stage of the finaliser's pipeline in which the new state is written."""
-    return drive_stage(layer) + 1 + (layer.spec.reset == "subtract") + 2 * (layer.spec.grades > 1)
-
-
-def pause_slots(layer: LayerPlan) -> int:
-    """Return the slots that follow the last neuron of a timestep.
-
-    The first is the tick; the others keep a state from being read before it is written.
-    """
-    return max(1, write_stage(layer) + 1 - layer.outputs)
 
 
 class _HaltingClock:
@@ -252,30 +220,13 @@ def _core(layer: LayerPlan, samples: int) -> _Core:
     return _DenseCore(layer, samples) if isinstance(layer.synapses, Dense) else _WalkingCore(layer, samples)
 
 
-def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the exact number of clock cycles of each sample, when each is run alone.
+def _is_chain(plan: Plan) -> bool:
+    """Return whether each core takes its events from the one before, and from it alone."""
+    return all(not layer.merged and layer.sources[0].core == (layer.index - 1 if layer.index else None) for layer in plan.layers)
 
-    They are counted from the first transfer into the accelerator to the transfer of the last tick out of
-    it, both included, with a source that always has an event and a sink that always takes one.
 
-    Parameters
-    ----------
-    plan : Plan
-        The accelerator.
-    trains : mapping of str to bool array, (samples, timesteps, neurons)
-        Spikes of the input and of every layer, by name: ``Trace.spikes`` of the reference.
-
-    Returns
-    -------
-    int64 array, (samples,)
-
-    Raises
-    ------
-    ValueError
-        The plan is not a chain of cores: :attr:`Plan.predictable`, see :func:`estimate_cycles`.
-    """
-    if not plan.predictable:
-        raise ValueError("Plan must be a chain of cores for its cycles to be predicted; others are estimated")
+def _follow_chain(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the cycles of each sample of a chain of cores: int64, (samples,)."""
     source = np.asarray(trains[plan.graph.input.name])
     samples, timesteps, _ = source.shape
     cores = [_core(layer, samples) for layer in plan.layers]
@@ -294,66 +245,12 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     return moment + OUTPUT_STAGES + 1
 
 
-class _Flow:
-    """One core of a graph, as :func:`estimate_cycles` follows it. Every time is int64, (samples,).
+def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the exact number of clock cycles of each sample, when they run in order after a reset.
 
-    Attributes
-    ----------
-    open : int64 array
-        The first event of the next timestep is taken.
-    left : list of int64 array
-        The tick of each timestep has left.
-    """
-
-    def __init__(self, layer: LayerPlan, trains: Mapping[str, np.ndarray]):
-        self.layer = layer
-        events = events_of(layer, trains)
-        # Cycles that the events of each source take, timestep by timestep.
-        slots = np.ones(layer.inputs, np.int64)
-        if not isinstance(layer.synapses, Dense):
-            slots = np.maximum(layer.synapses.list_lengths(), 1)
-        self.work = [events[:, :, source.offset:source.offset + source.count] @ slots[source.offset:source.offset + source.count]
-                     for source in layer.sources]
-        zero = np.zeros(events.shape[0], np.int64)
-        self.open, self.left = zero, [zero]
-        self._finished = self._free = self._walked = self._taken = self._taken_before = zero
-
-    def begin(self, arrived: np.ndarray, timestep: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return when the first sum of a timestep is taken, and when the last may be; `arrived` is the end of its events."""
-        layer, work = self.layer, sum(part[:, timestep] for part in self.work)
-        handed = np.maximum(arrived, self._finished)
-        slots = np.maximum(work, 1)
-        if layer.scattered:
-            begun = np.maximum.reduce([handed + REGISTERS + 1, self._walked, self._taken_before])
-            self._walked = begun + slots
-            # Two timesteps are in the core at most.
-            self.open, self._finished = handed + 1, np.maximum(handed + slots, self._walked - REGISTERS)
-            first = np.maximum(self._walked + WALK_STAGES + 1, self._free)
-            return first, first + layer.outputs - 1
-        self.open, self._finished = handed + 1, handed + layer.tiles * slots
-        first = np.maximum(handed + slots + ACCUMULATE_STAGES, self._free)
-        rest = layer.outputs - (layer.tiles - 1) * layer.lanes
-        return first, np.maximum(first + layer.outputs, handed + layer.tiles * slots + ACCUMULATE_STAGES + rest) - 1
-
-    def end(self, taken: np.ndarray) -> None:
-        """Note when the last sum of a timestep is taken."""
-        layer = self.layer
-        if layer.scattered:
-            self._taken_before, self._taken = self._taken, taken + 1
-        else:
-            # Two tiles wait at most: one in the shadow register, one in the accumulators.
-            self._finished = np.maximum(self._finished, taken - 2 * layer.lanes)
-        self._free = taken + 1 + pause_slots(layer)
-        self.left.append(taken + write_stage(layer) + 2)
-
-
-def estimate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return about how many clock cycles each sample takes, of any plan, when each is run alone.
-
-    Cores are followed timestep by timestep: a core begins when the events of all of its sources are in, it holds up those that
-    feed it while it is busy, and a delayed source is waited for in the timestep after. What several cores do within a timestep at
-    the same time is taken as the longest of it. Of the networks of
-    ``tests/example_graphs.py`` it is within 6 % of the simulated hardware, of tiny random graphs within a third.
+    They are counted from the first transfer into the accelerator to the transfer of the last tick out of it, both included,
+    with a source that always has an event, in ascending order, and a sink that always takes one. A sample begins in the cycle
+    after the last tick of the one before has left. Only where :attr:`Plan.lags` that one still matters.
 
     Parameters
     ----------
@@ -365,29 +262,5 @@ def estimate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     Returns
     -------
     int64 array, (samples,)
-        From the first transfer into the accelerator to the transfer of the last tick out of it.
     """
-    cores = [_Flow(layer, trains) for layer in plan.layers]
-    samples, timesteps, _ = np.asarray(trains[plan.graph.input.name]).shape
-    takers: dict[int | None, list[tuple[_Flow, int]]] = {}
-    for core in cores:
-        for place, source in enumerate(core.layer.sources):
-            if not source.delayed and not source.queue:
-                takers.setdefault(source.core, []).append((core, place))
-    given = np.zeros(samples, np.int64)  # the last tick has come in
-    for t in range(timesteps):
-        def held_up(producer: int | None, first: np.ndarray, last: np.ndarray, stages: int, t: int = t) -> np.ndarray:
-            """Return when a producer begins its last event; one that nothing holds up begins them from `first` to `last`."""
-            for core, place in takers.get(producer, []):
-                last = np.maximum(last, np.maximum(first, core.open - stages) + core.work[place][:, t])
-            return last
-
-        events = np.count_nonzero(np.asarray(trains[plan.graph.input.name])[:, t], axis=1)
-        given = held_up(None, given + 1, given + 1 + events, 0)
-        for index, core in enumerate(cores):
-            ends = [given if source.core is None else cores[source.core].left[t + (not source.delayed)]
-                    for source in core.layer.sources]
-            arrived = np.max(ends, axis=0) + (len(ends) > 1)
-            first, last = core.begin(arrived, t)
-            core.end(held_up(index, first, last, write_stage(core.layer) + 1))
-    return cores[plan.output].left[-1] + OUTPUT_STAGES + 1
+    return _follow_chain(plan, trains) if _is_chain(plan) else simulate_cycles(plan, trains)

@@ -155,6 +155,12 @@ class LayerPlan:
         return sum(source.count for source in self.sources)
 
     @property
+    def merged(self) -> bool:
+        """Its events pass a merge: they have several sources, or waited in a queue, or change their format on the way."""
+        source = self.sources[0]
+        return len(self.sources) > 1 or source.queue > 0 or (source.core is not None and self.input_value_bits > 0)
+
+    @property
     def input_values(self) -> Interval:
         """Values of its events."""
         values = [source.values for source in self.sources]
@@ -358,10 +364,15 @@ class Plan:
         return DecisionPlan.of(readout, self.outputs, self.graph.timesteps, values)
 
     @property
-    def predictable(self) -> bool:
-        """The exact number of cycles is predicted: a chain of cores."""
-        return all(len(layer.sources) == 1 and not layer.sources[0].delayed
-                   and layer.sources[0].core == (layer.index - 1 if layer.index else None) for layer in self.layers)
+    def lags(self) -> bool:
+        """A core may still be at work when the last tick of a sample leaves: none that comes later waits for what it gives."""
+        waited, pending = set(), [self.output]
+        while pending:
+            layer = self.layers[pending.pop()]
+            if layer.index not in waited:
+                waited.add(layer.index)
+                pending += [source.core for source in layer.sources if source.core is not None and not source.delayed]
+        return len(waited) < len(self.layers) or any(source.queue for layer in self.layers for source in layer.sources)
 
     @property
     def loaded_words(self) -> int:

@@ -33,7 +33,7 @@ def tiles(run: Run) -> tuple[Tile, ...]:
     if cycles is not None:
         found.append(
             Tile(
-                "cycles per sample" + (", estimated" if estimate["cycles"]["label"].text == "estimated" else ""),
+                "cycles per sample",
                 thousands(round(cycles)),
                 f"lane utilisation {percent(estimate['lane_utilisation'].number)}",
                 ESTIMATED,

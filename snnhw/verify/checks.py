@@ -45,7 +45,7 @@ def check_undisturbed(simulator: Simulator, spikes: np.ndarray) -> Check:
     plan = simulator.plan
     trace = run(plan.graph, spikes)
     simulation = simulator.run(spikes, trace=True)
-    comparison = compare(plan, trace, simulation, predict_cycles(plan, trace.spikes) if plan.predictable else None)
+    comparison = compare(plan, trace, simulation, predict_cycles(plan, trace.spikes))
     counted = mismatches = 0
     wrong = ""
     for layer, expected, got in zip(plan.layers, count_accesses(plan, trace.spikes), simulation.accesses, strict=True):

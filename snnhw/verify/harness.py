@@ -226,8 +226,8 @@ def run_library(
         np.zeros((samples, taps), np.int64),
         np.zeros((samples, plan.decision.result_bytes if plan.decision is not None else 0), np.uint8),
     )
-    # Samples of a network that never clears its state depend on each other.
-    independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not conduct.activity
+    # Samples of a network that never clears its state depend on each other; so do the cycles of one that lags.
+    independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not plan.lags and not conduct.activity
     bounds = np.linspace(0, samples, (min(threads, samples) if independent else 1) + 1).astype(int)
 
     def part(first: int, last: int) -> RawRun:

@@ -11,7 +11,7 @@
     loading           {"bytes", "words"}: beats of the loading stream, hexadecimal numbers; absent when nothing is loaded
     result_bytes      of a decision; absent when the accelerator does not decide
     samples           [{"events": [timestep][...] tdata, "output": [timestep][...] tdata, "cycles": clock cycles of the
-                        undisturbed sample, or null where they are not predicted,
+                        undisturbed sample, run after those before it,
                         "spikes": [layer][timestep][...] addresses, "membranes": [layer][timestep][neuron],
                         "result": tdata of its decision, if there are any}]
 """
@@ -63,7 +63,7 @@ def make_vectors(plan: Plan, spikes: np.ndarray) -> bytes:
         Input spikes of the samples.
     """
     trace = run(plan.graph, spikes)
-    cycles = predict_cycles(plan, trace.spikes).tolist() if plan.predictable else [None] * len(spikes)
+    cycles = predict_cycles(plan, trace.spikes).tolist()
     output, last = output_of(plan, trace), plan.last
     # States leave whatever they are, spikes and counts only where there are any.
     leaves = np.ones_like(output, bool) if last.spec.output == "state" else output != 0

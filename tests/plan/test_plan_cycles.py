@@ -9,7 +9,8 @@ import pytest
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.accesses import count_accesses
-from snnhw.plan.cycles import pause_slots, predict_cycles, write_stage
+from snnhw.plan.cycles import predict_cycles
+from snnhw.plan.stages import pause_slots, write_stage
 
 # From the first transfer: the input register, and from the last tick's slot: finaliser to output, output register, itself.
 BEFORE, PIPELINE, AFTER = 1, 4, 3 + 1 + 1 + 1

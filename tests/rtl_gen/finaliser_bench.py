@@ -9,8 +9,8 @@ from amaranth.sim import Simulator
 from rtl_gen.finaliser import Finaliser
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import LayerPlan, make_plan
-from snnhw.plan.cycles import pause_slots, write_stage
 from snnhw.plan.ranges import state_ranges
+from snnhw.plan.stages import pause_slots, write_stage
 from snnhw.reference import NeuronState, step
 
 __all__ = ["Updates", "expect", "finalise", "layer_of"]

@@ -7,7 +7,7 @@ from networks import random_decay, random_spec
 
 from snnhw.errors import NetworkError
 from snnhw.ir import Decay, NeuronSpec
-from snnhw.plan.cycles import pause_slots, write_stage
+from snnhw.plan.stages import pause_slots, write_stage
 
 OUTPUTS = ("spike", "count", "state")
 

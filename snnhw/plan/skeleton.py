@@ -1,0 +1,493 @@
+"""Exact number of cycles of any plan: its control, without its data, cycle by cycle but for those in which nothing changes.
+
+Cores give events to each other through forks, merges and queues, and each may hold up the others at every event, so there is
+no formula: the control is simulated, one sample after another. What a core gives is known from the reference; when it gives
+it, follows from a few moments. A core's accumulators, and its finaliser, are pipelines that stop as a whole, and each has a
+clock that stops with it: in the *ticks* of that clock all is known ahead, and a halt only moves them against real cycles. So a
+cycle is looked at only if something moved in the one before, or a core wakes: an event is on offer, a tile is finished, a list
+is done, sums are ready, or the last of them is taken. Within a cycle offers come first, since all of them are from registers;
+then merges choose, forks and consumers take, which depends on registers too; then queues, the input and the cores go on.
+
+The names are those of :mod:`rtl_gen`: ``events``, ``accumulator``, ``walker``, ``currents``, ``finaliser`` and ``routing``.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, pause_slots, write_stage
+from snnhw.plan.synapses import Dense
+
+__all__ = ["simulate_cycles"]
+
+NEVER = 1 << 62
+TICK = -1  # the address of a tick
+FREE = 2  # timesteps behind in the currents, with which no third may begin
+
+Event = tuple[int, bool]
+"""Address, and whether its timestep is the last of a sample."""
+
+
+class _Producer:
+    """What gives events: a register that holds one on offer until all who take from it have done so.
+
+    Attributes
+    ----------
+    offered : int
+        Cycle from which the next event is on offer.
+    events : deque of (int, Event)
+        What will be on offer, with the tick from which each is.
+    ends : list of _End
+        Who takes them.
+    taken : list of bool
+        Who has taken the one on offer.
+    """
+
+    def __init__(self) -> None:
+        self.offered = NEVER
+        self.events: deque[tuple[int, Event]] = deque()
+        self.ends: list[_End] = []
+        self.taken: list[bool] = []
+
+    def give(self) -> bool:
+        """Give the event on offer to those who are ready; return whether somebody has taken it. With the last it is gone."""
+        event, taken = self.events[0][1], self.taken
+        moved = False
+        for index, end in enumerate(self.ends):
+            if not taken[index] and end.ready():
+                end.take(event)
+                taken[index] = moved = True
+        if moved and all(taken):
+            self.events.popleft()
+            self.offered = NEVER
+            self.taken = [False] * len(taken)
+        return moved
+
+
+class _End:
+    """One who takes events of a producer."""
+
+    def ready(self) -> bool:
+        """Return whether an event is taken in this cycle."""
+        raise NotImplementedError
+
+    def take(self, event: Event) -> None:
+        """Take an event."""
+        raise NotImplementedError
+
+
+class _Sink(_End):
+    """Output of the accelerator, always ready.
+
+    Attributes
+    ----------
+    ended : bool
+        The last tick of a sample was taken.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def ready(self) -> bool:
+        return True
+
+    def take(self, event: Event) -> None:
+        if event == (TICK, True):
+            self.ended = True
+
+
+class _Core(_Producer, _End):
+    """A core: its event list and its finaliser.
+
+    Attributes
+    ----------
+    script : deque of (list of int, bool)
+        For each timestep to come, the addresses of the events that leave, and whether it is the last of a sample.
+    wake : int
+        Next cycle in which something changes by itself.
+    closed : bool
+        The list is complete and waits for its reader.
+    ticked : bool
+        It is completed in this cycle.
+    """
+
+    def __init__(self, layer: LayerPlan):
+        super().__init__()
+        self.script: deque[tuple[list[int], bool]] = deque()
+        self.wake, self.closed, self.ticked = NEVER, False, False
+        self.reading = False
+        self._outputs, self._pause = layer.outputs, pause_slots(layer)
+        self._stages = write_stage(layer) + 1
+        self._each = layer.outputs if layer.scattered else layer.lanes  # neurons that are handed over at a time
+        self._late, self._halted = 0, NEVER  # of the finaliser: cycles in which it stood still; since when it does
+        self._free = 0  # tick from which the next neuron may be taken
+        self._neuron = 0
+        self._sums = NEVER  # cycle from which there are sums
+        self._taking = NEVER  # tick in which the last of them is taken
+
+    def ready(self) -> bool:
+        return not self.closed
+
+    def awake(self, cycle: int) -> bool:
+        """Return whether something changes in a cycle, in which offers were taken already."""
+        return self.wake <= cycle or self.ticked or (self._halted != NEVER and self.offered == NEVER)
+
+    def step(self, cycle: int) -> bool:
+        """Go on by a cycle; return whether the list opens."""
+        run = self.offered > cycle
+        if not run:
+            if self._halted == NEVER:
+                self._halted = cycle
+            tick = self._halted - self._late
+        else:
+            if self._halted != NEVER:
+                self._late += cycle - self._halted
+                self._halted = NEVER
+            tick = cycle - self._late
+        if cycle == self._sums:
+            self._begin(tick)
+        taken = run and tick == self._taking
+        if taken:
+            self._taking = NEVER
+        finished, wake = self._add(cycle, taken)
+        opens = False
+        if (self.ticked or self.closed) and (not self.reading or finished):
+            opens, self.closed, self.reading = self.closed, False, True
+            wake = min(wake, self._hand_over(cycle))
+        else:
+            if self.ticked:
+                self.closed = True
+            if finished:
+                self.reading = False
+        self.ticked = False
+        wake = min(wake, self._sums)
+        if run:
+            self.offered = self.events[0][0] + self._late if self.events else NEVER
+            wake = min(wake, self.offered, self._taking + self._late)
+        self.wake = wake
+        return opens
+
+    def _begin(self, tick: int) -> None:
+        """Plan when the sums that are there are taken, and when what comes of them leaves."""
+        self._sums = NEVER
+        fires, last = self.script[0]
+        neuron, first = self._neuron, max(self._free, tick)
+        after = min(neuron + self._each, self._outputs)
+        # Those before have left it.
+        while fires and fires[-1] < after:
+            address = fires.pop()
+            self.events.append((first + address - neuron + self._stages, (address, last)))
+        self._free = first + after - neuron
+        self._taking = self._free - 1
+        if after == self._outputs:
+            self.events.append((self._free + self._stages, (TICK, last)))
+            self._free += self._pause
+            self.script.popleft()
+            after = 0
+        self._neuron = after
+
+    def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
+        """Go on with the weighted sums; return whether the reader finishes its list, and the next cycle of interest."""
+        raise NotImplementedError
+
+    def _hand_over(self, cycle: int) -> int:
+        """Hand the list over to the reader; return the next cycle of interest."""
+        raise NotImplementedError
+
+
+class _DenseCore(_Core):
+    """Accumulators: tiles finish at ticks of their clock, which stands still while the shadow register is taken."""
+
+    def __init__(self, layer: LayerPlan):
+        super().__init__(layer)
+        self._tiles = layer.tiles
+        self._events = 0  # in the list
+        self._filled = False  # the shadow register is
+        self._loads: deque[int] = deque()  # ticks in which tiles are finished
+        self._last = NEVER  # tick of the last slot of the list
+        self._slow, self._blocked = 0, NEVER  # of the accumulators: cycles in which they stood still; since when they do
+
+    def take(self, event: Event) -> None:
+        if event[0] == TICK:
+            self.ticked = True
+        else:
+            self._events += 1
+
+    def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
+        if self._blocked != NEVER:
+            if not taken:
+                return False, NEVER
+            self._slow += cycle - self._blocked
+            self._blocked = NEVER
+        tick = cycle - self._slow
+        loads = self._loads
+        if loads and loads[0] == tick:
+            if self._filled and not taken:
+                self._blocked = cycle
+                return False, NEVER
+            loads.popleft()
+            self._filled, self._sums = True, cycle + 1
+        elif taken:
+            self._filled = False
+        finished = tick == self._last
+        if finished:
+            self._last = NEVER
+        return finished, min(loads[0] if loads else NEVER, self._last) + self._slow
+
+    def _hand_over(self, cycle: int) -> int:
+        first = (cycle + 1 if self._blocked == NEVER else self._blocked) - self._slow
+        slots = self._events or 1
+        self._events = 0
+        end = first + self._tiles * slots
+        self._loads.extend(range(first + slots - 1 + ACCUMULATE_STAGES, end + ACCUMULATE_STAGES, slots))
+        self._last = end - 1
+        return NEVER if self._blocked != NEVER else min(self._loads[0], self._last) + self._slow
+
+
+class _WalkingCore(_Core):
+    """Walker: slots of a cycle for each word move through three registers; sums of whole timesteps are handed over."""
+
+    def __init__(self, layer: LayerPlan):
+        super().__init__(layer)
+        assert not isinstance(layer.synapses, Dense)
+        self._lengths: list[int] = np.maximum(layer.synapses.list_lengths(), 1).tolist()
+        self._list: list[int] = []  # cycles of each event, the newest last
+        self._slots: deque[int] = deque()  # of the list that is read
+        # The slot, stage 0 and stage 1: cycles; 0 without one. The last slot of a timestep is negative.
+        self._slot = self._found = self._walked = 0
+        self._done = NEVER  # cycle of the last word in stage 1
+        self._behind = 0  # timesteps that are over, and whose sums are not all taken
+        self._ends: deque[int] = deque()  # cycles in which they are in the currents
+        self._sweeping = False
+
+    def take(self, event: Event) -> None:
+        if event[0] == TICK:
+            self.ticked = True
+        else:
+            self._list.append(self._lengths[event[0]])
+
+    def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
+        finished, closes = False, False
+        if not self._walked or cycle == self._done:
+            closes = self._walked < 0
+            self._walked, self._found, self._slot, self._done = self._found, self._slot, 0, NEVER
+            if self.reading:
+                length = self._slots.popleft()
+                finished = not self._slots
+                self._slot = -length if finished else length
+        if self._ends and self._ends[0] <= cycle and (taken or not self._sweeping):
+            self._ends.popleft()
+            self._sweeping, self._sums = True, cycle + 2
+        elif taken:
+            self._sweeping = False
+        if closes:
+            self._ends.append(cycle + WALK_STAGES)
+        self._behind += closes - taken
+        if self._walked and self._done == NEVER and self._behind < FREE:
+            self._done = cycle + abs(self._walked)
+        wake = self._done
+        if not self._walked and (self._found or self._slot or (self.reading and not finished)):
+            wake = cycle + 1
+        if self._ends and not self._sweeping:
+            wake = min(wake, self._ends[0])
+        return finished, wake
+
+    def _hand_over(self, cycle: int) -> int:
+        self._slots = deque(self._list or [1])
+        self._list = []
+        return NEVER if self._walked else cycle + 1
+
+
+class _Queue(_End):
+    """Queue of a stream: what is written in a cycle is on offer two cycles later at the earliest.
+
+    Attributes
+    ----------
+    offer : Event or None
+        On offer.
+    """
+
+    def __init__(self, depth: int):
+        self.offer: Event | None = None
+        self._room = depth - 1
+        self._inside: deque[Event] = deque()
+        self._written: Event | None = None
+
+    def ready(self) -> bool:
+        return len(self._inside) != self._room
+
+    def take(self, event: Event) -> None:
+        self._written = event
+
+    def step(self, read: bool) -> bool:
+        """Go on by a cycle, in which the event on offer is taken or not; return whether anything has moved."""
+        moved = read or self._written is not None
+        if read:
+            self.offer = None
+        if self.offer is None and self._inside:
+            self.offer, moved = self._inside.popleft(), True
+        if self._written is not None:
+            self._inside.append(self._written)
+            self._written = None
+        return moved
+
+
+class _Entry(_End):
+    """A source of a merge.
+
+    Attributes
+    ----------
+    offer : Event or None
+        On offer in this cycle.
+    chosen : bool
+        It is taken in this cycle.
+    """
+
+    def __init__(self, offset: int, delayed: bool):
+        self.offset, self.delayed = offset, delayed
+        self.queue: _Queue | None = None
+        self.offer: Event | None = None
+        self.chosen = False
+        self.ticked = delayed
+
+    def ready(self) -> bool:
+        return self.chosen
+
+    def take(self, event: Event) -> None:
+        """The merge has handed it on already."""
+
+
+class _Merge:
+    """Several sources of a core."""
+
+    def __init__(self, entries: Sequence[_Entry], core: _Core):
+        self.entries, self.core = entries, core
+        self._waiting = -1  # the entry whose event has been on offer to the core
+
+    def step(self) -> bool:
+        """Choose whose event is taken in this cycle, and hand it on; return whether anything has moved."""
+        core, waiting = self.core, self._waiting
+        self._waiting = -1
+        for entry in self.entries:
+            entry.chosen = False
+            if entry.queue is not None:
+                entry.offer = entry.queue.offer
+        if all(entry.ticked for entry in self.entries):
+            if core.closed:
+                return False
+            core.take((TICK, False))
+            for entry in self.entries:
+                entry.ticked = False
+            return True
+        for index, entry in enumerate(self.entries):
+            if entry.offer is not None and not entry.ticked and index >= waiting:
+                address, last = entry.offer
+                if address == TICK:
+                    entry.ticked = True
+                elif not (entry.delayed and last):
+                    if core.closed:
+                        self._waiting = index
+                        return False
+                    core.take((address + entry.offset, False))
+                entry.chosen = True
+                return True
+        return False
+
+
+class _Skeleton:
+    """Control of an accelerator, after a reset."""
+
+    def __init__(self, plan: Plan):
+        self.source = _Producer()
+        self.cores = [_DenseCore(layer) if isinstance(layer.synapses, Dense) else _WalkingCore(layer) for layer in plan.layers]
+        self.sink = _Sink()
+        self.merges: list[_Merge] = []
+        self.queues: list[tuple[_Queue, _Entry]] = []
+        self.producers: list[_Producer] = [self.source, *self.cores]
+        # Ends that are entries of merges: producer, place among its ends, entry.
+        self.entries: list[tuple[_Producer, int, _Entry]] = []
+        for core, layer in zip(self.cores, plan.layers, strict=True):
+            if not layer.merged:
+                self._join(layer.sources[0].core, core)
+                continue
+            entries = []
+            for given in layer.sources:
+                entry = _Entry(given.offset, given.delayed)
+                entries.append(entry)
+                if given.queue:
+                    entry.queue = _Queue(given.queue)
+                    self.queues.append((entry.queue, entry))
+                    self._join(given.core, entry.queue)
+                else:
+                    producer = self._producer(given.core)
+                    self.entries.append((producer, len(producer.ends), entry))
+                    self._join(given.core, entry)
+            self.merges.append(_Merge(entries, core))
+        self._join(plan.output, self.sink)
+        self._cycle = -1  # in which the last tick of the sample before has left
+
+    def _producer(self, core: int | None) -> _Producer:
+        return self.source if core is None else self.cores[core]
+
+    def _join(self, core: int | None, end: _End) -> None:
+        producer = self._producer(core)
+        producer.ends.append(end)
+        producer.taken.append(False)
+
+    def run(self, beats: deque[Event]) -> int:
+        """Send the beats of a sample, and return its cycles."""
+        source, sink, cores, merges = self.source, self.sink, self.cores, self.merges
+        cycle = self._cycle
+        earliest, first = cycle + 1, NEVER
+        while True:
+            moved = False
+            for producer, place, entry in self.entries:
+                there = producer.offered <= cycle and not producer.taken[place]
+                entry.offer = producer.events[0][1] if there else None
+            for merge in merges:
+                moved |= merge.step()
+            for producer in self.producers:
+                if producer.offered <= cycle:
+                    moved |= producer.give()
+            for queue, entry in self.queues:
+                moved |= queue.step(entry.chosen)
+            wake = NEVER
+            if beats and source.offered == NEVER:
+                wake = max(earliest, cycle + 1)
+                if earliest <= cycle:
+                    first = min(first, cycle)
+                    source.events.append((0, beats.popleft()))
+                    source.offered = wake
+            for core in cores:
+                if core.awake(cycle):
+                    moved |= core.step(cycle)
+                if core.wake < wake:
+                    wake = core.wake
+            if sink.ended:
+                sink.ended = False
+                self._cycle = cycle + OUTPUT_STAGES
+                return self._cycle + 1 - first
+            cycle = cycle + 1 if moved else wake
+            assert cycle < NEVER, "something must move"
+
+
+def simulate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return what :func:`snnhw.plan.cycles.predict_cycles` does, of any plan: int64, (samples,)."""
+    skeleton = _Skeleton(plan)
+    source = np.asarray(trains[plan.graph.input.name])
+    samples, timesteps, _ = source.shape
+    leaves = [np.ones_like(trains[layer.name], bool) if layer.spec.output == "state" else np.asarray(trains[layer.name]) != 0
+              for layer in plan.layers]
+    cycles = np.zeros(samples, np.int64)
+    for sample in range(samples):
+        beats: deque[Event] = deque()
+        for step in range(timesteps):
+            last = step == timesteps - 1
+            beats.extend((address, False) for address in np.flatnonzero(source[sample, step]).tolist())
+            beats.append((TICK, last))
+            for core, train in zip(skeleton.cores, leaves, strict=True):
+                core.script.append((np.flatnonzero(train[sample, step])[::-1].tolist(), last))
+        cycles[sample] = skeleton.run(beats)
+    return cycles
