@@ -78,10 +78,12 @@ compressed: install
 claims: install
 	OMP_NUM_THREADS=1 $(bin)/snnhw claims --out build/claims --write docs/claims.md
 
-# Start of the program; logic cells and clock of one core on iCE40UP5K.
+# Start of the program; logic cells and clock of one core on iCE40UP5K; size of the Verilog; speed of the reference (needs SNNHW_DATA).
 bench: install
 	$(bin)/python benchmarks/startup.py
 	$(bin)/python benchmarks/core_up5k.py
+	$(bin)/python benchmarks/verilog_size.py
+	$(bin)/python benchmarks/reference_speed.py
 
 # Trains the example networks again, into build/: the embedded default from its recipe, the others with their own scripts,
 # which need the data sets; see models/*/README.md.

@@ -156,9 +156,10 @@ def prepare(model: str) -> None:
     """Lower the shipped checkpoint, unless that was done."""
     from snnhw.compress.flow import lower_model
 
-    if not (RUNS / model / "samples.safetensors").exists():
+    done, source = RUNS / model / "samples.safetensors", ROOT / "models" / model
+    if not done.exists() or done.stat().st_mtime < (source / "checkpoint.safetensors").stat().st_mtime:
         RUNS.mkdir(parents=True, exist_ok=True)
-        lower_model(ROOT / "models" / model, RUNS / model)
+        lower_model(source, RUNS / model, checkpoint=source / "checkpoint.safetensors")
 
 
 def main() -> int:
@@ -170,6 +171,8 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.models) - set(MODELS):
         parser.error(f"models must be of {', '.join(MODELS)}, not {min(unknown)!r}")
+    if "SNNHW_DATA" not in os.environ:
+        parser.error("SNNHW_DATA must name the folder of the data sets")
     if given.side:
         work(given.models[0], given.side)
         return 0
