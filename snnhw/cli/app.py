@@ -19,6 +19,7 @@ from snnhw.cli import (
     energy,
     estimate,
     explain,
+    fit,
     generate,
     import_,
     inspect,
@@ -43,7 +44,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong usage or input, 3 a tool is missing.",
 )
 # In the order of a session; the help shows them so.
-for module in (doctor, data, train, lower, compress, widths, stdp, import_, explain, inspect, encodings, estimate, generate,
+for module in (doctor, data, train, lower, compress, widths, stdp, import_, explain, inspect, encodings, estimate, fit, generate,
                verify, build, energy, report, sweep, claims):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 
