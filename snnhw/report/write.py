@@ -47,7 +47,7 @@ def write_report(run_folder: Path, out: Path | None = None, *, progress: Callabl
 
 
 def _page(run: Run) -> Page:
-    from snnhw.report import energy, imported, sections
+    from snnhw.report import energy, imported, limits, sections
     from snnhw.report.tiles import tiles
 
     names = (part["network"].text or part["name"].text or part["graph"].text for part in (run[command] for command in COMMANDS))
@@ -65,6 +65,7 @@ def _page(run: Run) -> Page:
               if run.has("import") else ()),
             sections.verification_section(run),
             sections.plan_section(run),
+            limits.limits_section(run),
             sections.build_section(run),
             energy.energy_section(run),
             energy.constants_section(run),

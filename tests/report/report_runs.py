@@ -12,6 +12,7 @@ from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import make_plan, plan_rows
 from snnhw.plan.accesses import count_accesses
 from snnhw.plan.cycles import predict_cycles
+from snnhw.plan.limits import find_limits
 from snnhw.reference import run
 
 __all__ = ["VOID", "Page", "read_page", "record", "write_imported", "write_run"]
@@ -75,7 +76,10 @@ def write_run(folder: Path, *, name: str = "digits", layer: str = "hidden", mism
     record(
         folder,
         "estimate",
-        estimate(plan, trains, board=board, draws=200) | {"area": {"used": {"logic": {"used": 900, "available": 5280}}}},
+        estimate(plan, trains, board=board, draws=200) | {
+            "area": {"used": {"logic": {"used": 900, "available": 5280}}},
+            "limits": find_limits(plan, trains, board).as_dict(board.clock.hz),
+            "folding": {"goal": "fastest", "lanes": {layer.name: layer.lanes for layer in plan.layers}}},
     )
     record(folder, "generate", {"board": "icebreaker"})
     native = {

@@ -43,6 +43,28 @@ def test_an_import_has_chapters_of_its_own(full, imported):
     assert "16 spike trains" in page.text
 
 
+def test_limits_are_those_of_the_estimate(full):
+    folder, page = full
+    results = json.loads((folder / "estimate.json").read_text())["results"]
+    limits, sentence = results["limits"], results["limits"]["sentence"]
+    lanes = ", ".join(f"{name} {count}" for name, count in results["folding"]["lanes"].items())
+    assert f"{sentence[0].upper()}{sentence[1:]}." in page.text
+    assert f"Lanes were chosen for the fastest design that fits the board: {lanes}." in page.text
+    for name in ("mean", "worst", "bound"):
+        assert f"{limits['cycles'][name]:,.0f}" in page.text
+    assert all(layer["verdict"] in page.text for layer in limits["layers"])
+    assert f"{limits['waiting'] * 100:.2f} % of the cycles go to no part" in page.text
+
+
+def test_an_estimate_of_an_earlier_version_is_asked_for_again(full, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(full[0], folder)
+    record = json.loads((folder / "estimate.json").read_text())
+    del record["results"]["limits"]
+    (folder / "estimate.json").write_text(json.dumps(record))
+    assert "The record of the estimate says nothing about it; run the command again" in read_page(write_report(folder)).text
+
+
 def test_every_chapter_is_there(full):
     _, page = full
     for chapter in (
@@ -50,6 +72,7 @@ def test_every_chapter_is_there(full):
         "Accuracy",
         "Verification",
         "Plan and memories",
+        "What limits the design",
         "Area and timing",
         "Energy",
         "Energy constants",
