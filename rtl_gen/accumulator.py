@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.events import slot_layout
 from rtl_gen.loader import address_bits, weight_memory
+from rtl_gen.unpack import unpacked
 from snnhw.plan import LayerPlan
 
 __all__ = ["Accumulator"]
@@ -17,7 +18,7 @@ class Accumulator(wiring.Component):
     Pipeline, one slot per cycle with `advance`:
 
         1  address of the weight word: base of the tile + address of the event (no multiplier: the base grows by `inputs`)
-        2  weight memory
+        2  weight memory, and what decodes it if weights are packed
         3  its output register, zero for an empty slot
         4  accumulators; on the last slot of a tile sums and weights go to the shadow register, and the accumulators to zero
 
@@ -90,8 +91,8 @@ class Accumulator(wiring.Component):
 
         # 2: memory, 3: output register, 4: accumulators
         fetch, weigh, add = (Signal(slot_layout(), name=name) for name in ("fetch_slot", "weigh_slot", "add_slot"))
-        weight_word = Signal(self._memory.width, reset_less=True)
-        stored = weight_memory(m, self, layer, weight_address, self.read)
+        weight_word = Signal(layer.lanes * layer.weight_bits, reset_less=True)
+        stored = unpacked(m, layer, weight_memory(m, self, layer, weight_address, self.read))
         with m.If(self.advance):
             m.d.sync += [weight_address.eq(address), weight_word.eq(stored)]
             m.d.sync += [fetch.eq(self.slot), weigh.eq(fetch), add.eq(weigh)]

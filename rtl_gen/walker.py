@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.currents import Currents
 from rtl_gen.events import slot_layout
 from rtl_gen.loader import address_bits, weight_memory
+from rtl_gen.unpack import unpacked
 from snnhw.fixed import pack_words, unsigned_bits
 from snnhw.plan import LayerPlan
 from snnhw.plan.columns import Columns
@@ -27,7 +28,7 @@ class Walker(wiring.Component):
 
         0  the event; read where its list lies, unless all lists are equally long
         1  pointer to a weight word; with the last one of a list, the next event moves up
-        2  weight memory
+        2  weight memory, and what decodes it if weights are packed
         3  place in the currents, and what is added there: weights, times the value of a graded event
            (:class:`~rtl_gen.currents.Currents` reads, adds, writes and hands over the sums)
 
@@ -136,8 +137,8 @@ class Walker(wiring.Component):
             fetch_valid.eq(self.weights_read), fetch_begins.eq(begins), fetch_end.eq(currents.close), fetch_last.eq(sample_end),
             fetch_base.eq(walk_base), fetch_value.eq(walk_value),
         ]
-        word = weight_memory(m, self, layer, pointer, self.weights_read)
-        fields = _split(word, [bits for _, bits in layer.weight_fields])
+        word = unpacked(m, layer, weight_memory(m, self, layer, pointer, self.weights_read))
+        fields = _split(word, [bits for _, bits in layer.word_fields])
 
         # 3: places, and what is added there
         added, places, weights = self._decode(m, fields, fetch_valid, fetch_begins, fetch_base)
@@ -186,12 +187,12 @@ class Walker(wiring.Component):
         if not synapses.row_bits:
             return valid, [Const(0)] * synapses.lanes, fields
         places = []
-        for lane, row in enumerate(fields[1::2]):
+        for lane, row in enumerate(fields[synapses.lanes:]):
             place = Signal(unsigned_bits(synapses.words - 1), name=f"place_{lane}", reset_less=True)
             places.append(place)
             with m.If(valid):
                 m.d.sync += place.eq(row + Mux(begins, 0, place) if synapses.format == "run-length" else row)
-        return valid, places, fields[::2]
+        return valid, places, fields[:synapses.lanes]
 
     def _masked(self, m: Module, fields: list[Value], valid: Value, begins: Value) -> tuple[Value, list[Value], list[Value]]:
         """Return the same as :meth:`_decode` where bits of rows come before the weights: a weight takes the lowest one left."""

@@ -21,7 +21,7 @@ class Choices(BaseModel):
     ----------
     lanes : dict of str to int
         Of each layer.
-    formats : dict of str to str
+    formats, packings : dict of str to str
         Of each layer.
     load_weights, decide : bool
         As of the plan.
@@ -32,6 +32,7 @@ class Choices(BaseModel):
     lanes: dict[str, int]
     load_weights: bool
     formats: dict[str, str] = {}
+    packings: dict[str, str] = {}
     decide: bool = False
 
     @classmethod
@@ -40,6 +41,7 @@ class Choices(BaseModel):
         return cls(
             lanes={layer.name: layer.lanes for layer in plan.layers},
             formats={layer.name: layer.format for layer in plan.layers},
+            packings={layer.name: layer.packing.name if layer.packing else "none" for layer in plan.layers},
             load_weights=plan.loaded_words > 0,
             decide=plan.decide,
         )

@@ -156,13 +156,11 @@ class Columns:
 
     @cached_property
     def word_fields(self) -> tuple[Field, ...]:
-        """Columns of the weight memory, the lowest first: of each lane its weight and what tells its row."""
+        """Columns of the weight memory, the lowest first: the weights of all lanes, then what tells their rows."""
         weights, rows, *_ = self.lists
-        fields: list[Field] = []
-        for lane in range(self.lanes):
-            fields.append((weights[:, lane], self.weight_bits))
-            if self.row_bits:
-                fields.append((rows[:, lane], self.row_bits))
+        fields: list[Field] = [(weights[:, lane], self.weight_bits) for lane in range(self.lanes)]
+        if self.row_bits:
+            fields += [(rows[:, lane], self.row_bits) for lane in range(self.lanes)]
         return tuple(fields)
 
     @cached_property
@@ -199,6 +197,12 @@ class Columns:
     def stored(self) -> int:
         """Weights in memory."""
         return max(1, int(self.added_words().sum())) * self.lanes
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values that the weights in memory take, zeros that fill up lists included."""
+        found = np.unique(self.weight[self.weight != 0])
+        return found if found.size and self.stored == np.count_nonzero(self.weight) else np.r_[0, found]
 
     @property
     def stored_bits(self) -> int:

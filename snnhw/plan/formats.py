@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnhw.plan.columns import COLUMN_FORMATS, Columns
+from snnhw.plan.packing import Packing, pack
 from snnhw.plan.synapses import Dense, Path, Scattered, scatter
 
-__all__ = ["EXPECTED_RATE", "FORMATS", "Alternative", "alternatives", "best"]
+__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternatives", "best", "stored_bits"]
 
 #: Every way to store a layer; the first two of what is equal are preferred in this order.
 FORMATS = "dense", "bank", "csc", "bitmap", "run-length", "block"
+#: Formats whose words hold something else in the place of weights, so that these cannot be packed.
+UNPACKED = ("bitmap",)
 EXPECTED_RATE = 0.1  # events per input and timestep; only compares what is to be chosen, never enters a result
 #: What a memory of its own is charged at least, in bits: the smallest that a device has.
 SMALLEST_MEMORY = 1024
@@ -32,7 +35,10 @@ class Alternative:
     cycles : float
         Expected cycles of a timestep at a rate of 0.1.
     break_even : float or None
-        Density of weights, spread evenly over the lanes, below which fewer bits are stored than dense; None of dense itself.
+        Density of weights, spread evenly over the lanes, below which fewer bits are stored than dense, neither being packed;
+        None of dense itself.
+    packing : Packing or None
+        How the weights of a word are packed; None if they are not.
     """
 
     format: str
@@ -40,6 +46,7 @@ class Alternative:
     bits: int
     cycles: float
     break_even: float | None
+    packing: Packing | None = None
 
     @property
     def cost(self) -> float:
@@ -92,16 +99,44 @@ def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: st
     return Columns(weight, weight_bits, lanes, column)
 
 
-def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *,
-                 names: Sequence[str] = FORMATS) -> list[Alternative]:
-    """Return what each way to store a matrix, (neurons, sources), costs with so many lanes."""
+def stored_bits(synapses: Dense | Scattered | Columns, lanes: int, packing: Packing | None) -> int:
+    """Return the bits of weights, packed or not, of what tells their rows, and of where lists lie."""
+    if packing is None:
+        return synapses.stored_bits
+    if isinstance(synapses, Dense):
+        outputs, inputs = synapses.weight.shape
+        tiles, rest = divmod(outputs, lanes)
+        return inputs * (tiles * packing.bits(lanes) + packing.bits(rest))
+    lanes = synapses.lanes
+    return synapses.stored_bits - synapses.stored // lanes * (lanes * synapses.weight_bits - packing.bits(lanes))
+
+
+def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *, names: Sequence[str] = FORMATS,
+                 packing: str = "auto") -> list[Alternative]:
+    """Return what each way to store a matrix, (neurons, sources), costs with so many lanes; what cannot be packed is left out.
+
+    Raises
+    ------
+    ValueError
+        No format can be packed as :func:`~snnhw.plan.packing.pack` is asked to.
+    """
     outputs, inputs = weight.shape
-    found = []
+    found, problem = [], ValueError(f"Format must be one that can be packed, not {' or '.join(names)}")
     for name in names:
+        if name in UNPACKED and packing not in ("auto", "none"):
+            continue
         synapses = store(name, weight, weight_bits, lanes, where)
+        try:
+            mine = lanes if isinstance(synapses, Dense) else synapses.lanes
+            packed = None if name in UNPACKED else pack(packing, synapses.values, synapses.weight_bits, mine)
+        except ValueError as error:
+            problem = error
+            continue
         rows, run_bits = -(-outputs // lanes), synapses.chosen_run_bits if isinstance(synapses, Columns) else 0
-        found.append(Alternative(name, synapses, synapses.stored_bits, _cycles(synapses, outputs, inputs, lanes),
-                                 break_even(name, weight_bits, rows, run_bits)))
+        found.append(Alternative(name, synapses, stored_bits(synapses, lanes, packed), _cycles(synapses, outputs, inputs, lanes),
+                                 break_even(name, weight_bits, rows, run_bits), packed))
+    if not found:
+        raise problem
     return found
 
 

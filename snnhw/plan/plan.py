@@ -11,6 +11,7 @@ from snnhw.fixed import Interval, pack_words, signed_bits, unsigned_bits
 from snnhw.ir import Graph, Neuron, NeuronSpec, Readout
 from snnhw.plan.columns import Columns
 from snnhw.plan.decision import DecisionPlan
+from snnhw.plan.packing import Packing
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
 
@@ -95,6 +96,8 @@ class LayerPlan:
 
     A core with :class:`~snnhw.plan.columns.Columns` walks lists too, but each lane adds to a row of its own.
 
+    With a `packing`, a word holds codes in the place of its weights, from the lowest bit; what follows them stays as it is.
+
     Parameters
     ----------
     index : int
@@ -114,6 +117,8 @@ class LayerPlan:
         timesteps of the graph when it is exact.
     weights_loaded : bool
         The weight memory is written at run time instead of being initialised.
+    packing : Packing or None
+        How its weights are coded; None if they are stored as they are.
     outputs : int
         Number of neurons.
     """
@@ -127,6 +132,7 @@ class LayerPlan:
     lanes: int
     ranges: Ranges
     weights_loaded: bool = False
+    packing: Packing | None = None
 
     @property
     def name(self) -> str:
@@ -260,14 +266,23 @@ class LayerPlan:
         return {name: Interval(int(array.min()), int(array.max())).bits for name, array in values.items()}
 
     @cached_property
-    def weight_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
-        """Columns of the weight memory, each with its width, the lowest first."""
+    def word_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the weight memory before they are packed, each with its width, the lowest first: the weights of all lanes,
+        then what tells their places."""
         if not isinstance(self.synapses, Dense):
             return self.synapses.word_fields
-        padded = np.zeros((self.tiles * self.lanes, self.inputs), np.int64)
+        padded = np.full((self.tiles * self.lanes, self.inputs), self.packing.filler if self.packing else 0)
         padded[:self.outputs] = self.synapses.weight
         words = padded.reshape(self.tiles, self.lanes, self.inputs).transpose(0, 2, 1).reshape(-1, self.lanes)
         return tuple((words[:, lane], self.weight_bits) for lane in range(self.lanes))
+
+    @cached_property
+    def weight_fields(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Columns of the weight memory, each with its width, the lowest first."""
+        if self.packing is None:
+            return self.word_fields
+        weights = np.stack([column for column, _ in self.word_fields[:self.lanes]], axis=1)
+        return *self.packing.encode(weights), *self.word_fields[self.lanes:]
 
     @cached_property
     def weight_words(self) -> list[int]:
@@ -365,7 +380,7 @@ class Plan:
 
     @property
     def lags(self) -> bool:
-        """A core may still be at work when the last tick of a sample leaves: none that comes later waits for what it gives."""
+        """A core may still be at work when the last tick of a sample leaves, because that did not wait for what it gives."""
         waited, pending = set(), [self.output]
         while pending:
             layer = self.layers[pending.pop()]

@@ -9,11 +9,11 @@ import numpy as np
 from snnhw.errors import UsageError, raise_problems
 from snnhw.fixed import signed_bits
 from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
-from snnhw.plan.columns import Columns
-from snnhw.plan.formats import EXPECTED_RATE, FORMATS, alternatives, best, store
+from snnhw.plan.formats import EXPECTED_RATE, FORMATS, Alternative, alternatives, best
+from snnhw.plan.packing import PACKINGS, Packing, pack
 from snnhw.plan.plan import LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
-from snnhw.plan.synapses import Dense, Edge, Scattered, dense_matrix, edges_of, path_of, scatter
+from snnhw.plan.synapses import Edge, Scattered, dense_matrix, edges_of, path_of, scatter
 
 __all__ = ["DEFAULT_LANES", "make_plan"]
 
@@ -158,27 +158,33 @@ def _matrix(wiring: _Wiring, name: str) -> _Matrix | None:
     return _Matrix(np.concatenate(matrices, axis=1), bits, binary)
 
 
-def _format_of(asked: str | Mapping[str, str], names: Sequence[str], name: str) -> str:
-    """Return the format that is asked for a layer."""
+def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], names: Sequence[str], name: str) -> str:
+    """Return the format or the packing that is asked for a layer."""
     found = asked if isinstance(asked, str) else asked.get(name, AUTO)
-    what = "formats" if isinstance(asked, str) else f"format of layer {name!r}"
-    if found not in (AUTO, *FORMATS):
-        raise UsageError(f"{what} must be {', '.join((AUTO, *FORMATS[:-1]))} or {FORMATS[-1]}, not {found!r}")
+    who = f"{what}s" if isinstance(asked, str) else f"{what} of layer {name!r}"
+    if found not in (AUTO, *options):
+        raise UsageError(f"{who} must be {', '.join((AUTO, *options[:-1]))} or {options[-1]}, not {found!r}")
     if not isinstance(asked, str) and (unknown := sorted(set(asked) - set(names))):
-        raise UsageError(f"formats name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
+        raise UsageError(f"{what}s name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
     return found
 
 
-def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str) -> Dense | Scattered | Columns:
-    """Return the weights of a fully connected core in the format that is asked, or in the best."""
-    where = f"layer {node.name!r} ({node.title})"
+def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, packing: str) -> Alternative:
+    """Return the weights of a fully connected core in the format and packing that are asked, or in the best."""
     if asked == "dense" and not matrix.binary:
         raise UsageError(f"format of layer {node.name!r} must not be dense, because its events have values; "
                          "the nearest is csc")
-    if asked != AUTO:
-        return store(asked, matrix.weight, matrix.bits, lanes, where)
-    names = FORMATS if matrix.binary else FORMATS[1:]
-    return best(alternatives(matrix.weight, matrix.bits, lanes, where, names=names)).synapses
+    names = (asked,) if asked != AUTO else FORMATS if matrix.binary else FORMATS[1:]
+    try:
+        return best(alternatives(matrix.weight, matrix.bits, lanes, f"layer {node.name!r} ({node.title})", names=names,
+                                 packing=packing))
+    except ValueError as error:
+        raise _unpackable(node, packing, error) from None
+
+
+def _unpackable(node: Neuron | MaxPool, packing: str, error: ValueError) -> UsageError:
+    """Return what says that the weights of a layer cannot be packed as was asked."""
+    return UsageError(f"packing of layer {node.name!r} must not be {packing}: {error}")
 
 
 def _scattered(wiring: _Wiring, node: Neuron | MaxPool, lanes: int) -> Scattered:
@@ -207,7 +213,7 @@ def _lanes(asked: int | Mapping[str, int], names: Sequence[str], sizes: Sequence
 
 
 def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False,
-              formats: str | Mapping[str, str] = AUTO, decide: bool = False) -> Plan:
+              formats: str | Mapping[str, str] = AUTO, packings: str | Mapping[str, str] = AUTO, decide: bool = False) -> Plan:
     """Plan one core for each population of neurons of `graph`, and for each maximum pool.
 
     Parameters
@@ -223,6 +229,10 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
         of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. All other layers
         are stored in blocks.
+    packings : str or mapping of str to str
+        How weights that take few values are coded, in any format but bitmap: one of :data:`~snnhw.plan.packing.PACKINGS`, for
+        all or by the name of the neurons; ``"auto"`` takes what has the fewest bits. Of loaded weights, only values of the
+        book can be loaded: those that the graph has in this layer.
     decide : bool
         Also give the decision of each sample, with its score and its margin, on a stream of its own.
 
@@ -231,7 +241,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
     NetworkError
         Something in the network has no hardware here; all such layers are named.
     UsageError
-        The lanes name an unknown layer, or are not between 1 and 256; a format is unknown or does not suit its layer.
+        The lanes name an unknown layer, or are not between 1 and 256; a format or a packing is unknown or does not suit its
+        layer.
     """
     wiring = _Wiring(graph)
     raise_problems(wiring.problems())
@@ -243,15 +254,22 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
     layers = []
     for index, (node, matrix, count) in enumerate(zip(wiring.cores, matrices, counts, strict=True)):
         sources = wiring.sources(node.name)
-        asked = _format_of(formats, names, node.name)
+        asked = _choice("format", formats, FORMATS, names, node.name)
+        asked_packing = _choice("packing", packings, PACKINGS, names, node.name)
+        packing: Packing | None
         if not isinstance(lanes, Mapping) and (matrix is None or not matrix.binary):
             count = min(lanes, graph.shapes[node.name][0])
         if matrix is not None:
-            synapses = _stored(node, matrix, count, asked)
+            chosen = _stored(node, matrix, count, asked, asked_packing)
+            synapses, packing = chosen.synapses, chosen.packing
         else:
             if not isinstance(formats, str) and asked not in (AUTO, "block"):
                 raise UsageError(f"format of layer {node.name!r} must be block, because it is not fully connected, not {asked!r}")
             synapses = _scattered(wiring, node, count)
+            try:
+                packing = pack(asked_packing, synapses.values, synapses.weight_bits, synapses.lanes)
+            except ValueError as error:
+                raise _unpackable(node, asked_packing, error) from None
         if isinstance(synapses, Scattered):
             count = synapses.lanes
         neuron = _population(node)
@@ -259,5 +277,5 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         sums = tuple(dict.fromkeys(item.name for edges in wiring.edges[node.name].values() for edge in edges
                                    for item in edge.nodes if item.name != node.name))
         layers.append(LayerPlan(index, neuron, sums, sources, synapses, math.prod(graph.shapes[node.name]), count, ranges,
-                                load_weights))
+                                load_weights, packing))
     return Plan(graph, tuple(layers), wiring.index[wiring.output], decide)

@@ -312,6 +312,11 @@ class Dense:
         return int(self.weight.size)
 
     @property
+    def values(self) -> np.ndarray:
+        """Values that the weights take."""
+        return np.unique(self.weight)
+
+    @property
     def stored_bits(self) -> int:
         """Bits of weights, those of lanes without a neuron left out."""
         return self.stored * self.weight_bits
@@ -435,6 +440,11 @@ class Scattered:
         """Columns of the memory of sources: base, first weight word, number of words."""
         *_, first, last, base = self.lists
         return tuple((column, unsigned_bits(int(column.max()))) for column in (base, first, last - first))
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values that the weights in memory take."""
+        return np.unique(self.lists[1])
 
     @property
     def stored_bits(self) -> int:

@@ -14,6 +14,7 @@ def plan_rows(plan: Plan) -> list[dict[str, object]]:
         "lanes": layer.lanes,
         "tiles": layer.tiles,
         "format": layer.format,
+        "packing": layer.packing.name if layer.packing else "none",
         "sources": [source.name for source in layer.sources],
         "weight_bits": layer.weight_bits,
         "current": str(layer.current),
@@ -31,7 +32,8 @@ def format_plan(plan: Plan) -> str:
     lines = [f"plan of {plan.graph.name!r}"]
     for layer in plan.layers:
         lines.append(f"  layer {layer.index} {layer.name!r}: {layer.inputs} → {layer.outputs}, "
-                     f"{layer.lanes} lanes x {layer.tiles} tiles, {layer.format} weights {layer.weight_bits} bits")
+                     f"{layer.lanes} lanes x {layer.tiles} tiles, {layer.format} weights {layer.weight_bits} bits"
+                     + (f", {layer.packing}" if layer.packing else ""))
         if len(layer.sources) > 1 or any(source.delayed for source in layer.sources):
             lines.append("    driven by " + ", ".join(f"{source.name!r}{' one timestep later' if source.delayed else ''}"
                                                       for source in layer.sources))

@@ -69,7 +69,7 @@ def test_refuses_lanes(asked, message):
 def test_every_weight_lies_where_the_layout_says(data):
     inputs, outputs = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))
     count = data.draw(st.integers(1, outputs))
-    layer = make_plan(chain(inputs, outputs, seed=data.draw(st.integers(0, 9))), lanes={"lif1": count}).layers[0]
+    layer = make_plan(chain(inputs, outputs, seed=data.draw(st.integers(0, 9))), lanes={"lif1": count}, packings="none").layers[0]
     words, bits = layer.weight_words, layer.weight_bits
     assert len(words) == layer.tiles * inputs
     weight = layer.synapses.weight
@@ -158,24 +158,25 @@ def test_text_is_golden():
     assert json.loads(json.dumps(rows)) == rows
     assert [row["layer"] for row in rows] == ["a 'quoted' name", "lif2"]
     assert rows[1] == {
-        "layer": "lif2", "inputs": 2, "neurons": 1, "lanes": 1, "tiles": 1, "format": "dense", "sources": ["a 'quoted' name"],
-        "weight_bits": 2, "current": "-1..1",
+        "layer": "lif2", "inputs": 2, "neurons": 1, "lanes": 1, "tiles": 1, "format": "dense", "packing": "codebook",
+        "sources": ["a 'quoted' name"], "weight_bits": 2, "current": "-1..1",
         "current_bits": 2, "update_bits": 6, "state": "-25..1", "state_bits": 6,
-        "memories": {"weights": {"depth": 2, "width": 2, "content": "rom"}, "events": {"depth": 4, "width": 1, "content": "ram"},
-                     "membranes": {"depth": 1, "width": 6, "content": "ram"}}}
+        "memories": {"weights": {"depth": 2, "width": 1, "copies": 1, "content": "rom"},
+                     "events": {"depth": 4, "width": 1, "copies": 1, "content": "ram"},
+                     "membranes": {"depth": 1, "width": 6, "copies": 1, "content": "ram"}}}
 
 
 GOLDEN = """\
 plan of 'digits\\nnet'
-  layer 0 "a 'quoted' name": 3 → 2, 2 lanes x 1 tiles, dense weights 4 bits
+  layer 0 "a 'quoted' name": 3 → 2, 2 lanes x 1 tiles, dense weights 4 bits, codebook of 5 values
     current -3..11 (5 bits), update -9..36 (7 bits), state -9..32 (8 bits)
-    weights: 3 x 8 bits, rom
+    weights: 3 x 6 bits, rom
     events: 6 x 2 bits, ram
     membranes: 2 x 8 bits, ram
     parameters: 2 x 7 bits, rom
-  layer 1 'lif2': 2 → 1, 1 lanes x 1 tiles, dense weights 2 bits
+  layer 1 'lif2': 2 → 1, 1 lanes x 1 tiles, dense weights 2 bits, codebook of 2 values
     current -1..1 (2 bits), update -25..2 (6 bits), state -25..1 (6 bits)
-    weights: 2 x 2 bits, rom
+    weights: 2 x 1 bits, rom
     events: 4 x 1 bits, ram
     membranes: 1 x 6 bits, ram
 """

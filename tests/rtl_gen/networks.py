@@ -8,7 +8,8 @@ from snnhw.errors import NetworkError
 from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.formats import FORMATS
+from snnhw.plan.formats import FORMATS, UNPACKED
+from snnhw.plan.packing import PACKINGS
 
 
 def chain(sizes: list[int], weights: list[np.ndarray], weight_bits: list[int], specs: list[NeuronSpec], timesteps: int) -> Graph:
@@ -72,15 +73,23 @@ def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -
             bits = int(rng.choice([1, 2, 3, 4, 8, 16]))
             lowest, highest = signed_range(bits)
             density = rng.choice([1.0, 0.5, 0.2, 0.0], p=[0.4, 0.3, 0.25, 0.05])
-            weights.append(rng.integers(lowest, highest + 1, (outputs, inputs)) * (rng.random((outputs, inputs)) < density))
+            weight = rng.integers(lowest, highest + 1, (outputs, inputs))
+            if rng.random() < 0.3:
+                weight = rng.choice(rng.integers(lowest, highest + 1, 2), (outputs, inputs))  # few values, which can be packed
+            weights.append(weight * (rng.random((outputs, inputs)) < density))
             widths.append(bits)
             specs.append(random_spec(rng, outputs, max(1, highest) * max(1, inputs // 3)))
         timesteps = int(rng.integers(1, 6))
         lanes = {f"neurons {k}": int(rng.integers(1, 9)) for k in range(layers)}
         formats = {name: str(rng.choice(FORMATS)) for name in lanes}
+        packings = {}
+        for name, weight in zip(lanes, weights, strict=True):
+            allowed = PACKINGS if len({0, *weight.reshape(-1).tolist()}) <= 3 else PACKINGS[:-1]
+            packings[name] = str(rng.choice(["auto", *allowed])) if formats[name] not in UNPACKED else "auto"
         load = bool(rng.random() < 0.2) if load_weights is None else load_weights
         try:
-            return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load, formats=formats)
+            return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load, formats=formats,
+                             packings=packings)
         except NetworkError as error:
             if "exact state must" not in str(error):
                 raise
