@@ -183,7 +183,8 @@ def main() -> int:
         found = {name: measure(model, threads, given.rounds) for name, threads in THREADS.items()}
         below |= any(found[name][str(batch)]["ratio"] < wanted for name in THREADS for batch, wanted in WANTED.items())
         record[model] = {"rounds": given.rounds, "seconds_per_timing": SECONDS, "samples": "the first of the MNIST test split",
-                         "cpus": os.cpu_count(), "machine": platform.machine(), **found, "versions": versions()}
+                         "cpus": os.cpu_count(), "load_average": os.getloadavg()[0], "machine": platform.machine(),
+                         **found, "versions": versions()}
         if given.record:
             write_bytes(RECORD, (json.dumps(record, indent=1) + "\n").encode())
     return int(below)
