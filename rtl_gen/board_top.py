@@ -8,9 +8,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Modul
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.clocking import ClockedTop, ClockMaker
 from rtl_gen.link import MessageReader, MessageWriter
 from rtl_gen.uart import UARTReceiver, UARTTransmitter
-from snnhw.board import Board
+from snnhw.board import Board, ClockSettings
 from snnhw.board.link import QUEUE_BYTES, Format
 from snnhw.plan import Plan
 
@@ -22,12 +23,14 @@ _MODULE = re.compile(rf"\\{BOARD_NAME}((?:\.\w+)+)")
 # Lattice: block RAM of iCE40 reads wrong for a few microseconds after configuration, so nothing starts before 16.
 START_UP_S = 16e-6
 LIGHT_S = 0.05
+LIGHT_PACE = 256  # cycles by which that is counted
 
 
 def board_format(plan: Plan) -> Format:
     """Return the message sizes of a plan's core on a board."""
     weight_bits = max((layer.memories[0].width for layer in plan.layers if layer.weights_loaded), default=0)
-    return Format(plan.inputs, plan.outputs, weight_bits, plan.input_value_bits, plan.last.output_value_bits)
+    result_bytes = plan.decision.result_bytes if plan.decision is not None else 0
+    return Format(plan.inputs, plan.outputs, weight_bits, plan.input_value_bits, plan.last.output_value_bits, result_bytes)
 
 
 class CorePorts(wiring.Component):
@@ -40,7 +43,7 @@ class CorePorts(wiring.Component):
 
     Members
     -------
-    aresetn, s_axis_*, m_axis_*, s_axis_weights_*
+    aresetn, s_axis_*, m_axis_*, s_axis_weights_*, m_axis_result_*
         As :class:`rtl_gen.Accelerator` has them; its clock is the domain ``sync``.
     """
 
@@ -53,6 +56,9 @@ class CorePorts(wiring.Component):
         if form.weight_bits:
             members |= {"s_axis_weights_tvalid": In(1), "s_axis_weights_tready": Out(1),
                         "s_axis_weights_tdata": In(8 * form.weight_bytes)}
+        if form.result_bytes:
+            members |= {"m_axis_result_tvalid": Out(1), "m_axis_result_tready": In(1),
+                        "m_axis_result_tdata": Out(8 * form.result_bytes), "m_axis_result_tlast": Out(1)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -73,7 +79,7 @@ class BoardTop(wiring.Component):
     """Serial line, messages and core.
 
     Bytes that the core cannot take yet wait in a queue of ``QUEUE_BYTES``. After power-up the core is held in reset
-    for 16 microseconds; a reset message resets it again. The light is on for 50 ms after each byte.
+    for 16 microseconds; a reset message resets it again. The light is on for 50 to 100 ms after each byte.
 
     Parameters
     ----------
@@ -141,29 +147,50 @@ class BoardTop(wiring.Component):
                 core.s_axis_weights_tdata.eq(reader.o_weights.payload),
                 reader.o_weights.ready.eq(core.s_axis_weights_tready),
             ]
+        if self.form.result_bytes:
+            m.d.comb += core.m_axis_result_tready.eq(1)  # the line has no message for results
         wiring.connect(m, queue.r_stream, reader.i)
         wiring.connect(m, writer.o, transmitter.i)
 
-        light_cycles = round(self.clock_hz * LIGHT_S)
-        light = Signal(range(light_cycles + 1))
+        # In two short counters, each of which starts with zeros alone: anything else would be slower than the core.
+        pace = Signal(range(LIGHT_PACE))
+        paced = Signal()
+        dark = Signal(range(-(-round(self.clock_hz * LIGHT_S) // LIGHT_PACE)))
+        light = Signal()
+        m.d.sync += [pace.eq(pace + 1), paced.eq(pace == 0)]
         with m.If(receiver.o.valid | (transmitter.i.valid & transmitter.i.ready)):
-            m.d.sync += light.eq(light_cycles)
-        with m.Elif(light != 0):
-            m.d.sync += light.eq(light - 1)
-        m.d.comb += self.led.eq((light != 0) ^ self.led_inverted)
+            m.d.sync += [light.eq(1), dark.eq(0)]
+        with m.Elif(paced):
+            m.d.sync += dark.eq(dark + 1)
+            with m.If(dark.all()):
+                m.d.sync += light.eq(0)
+        m.d.comb += self.led.eq(light ^ self.led_inverted)
         return m
 
 
-def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool) -> str:
+def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool, clock: ClockSettings | None = None) -> str:
     """Return the RTLIL of the module ``snnhw_board``, with ports ``clk, uart_rx, uart_tx, led`` and the core as an instance.
 
-    Modules are named after their place, ``snnhw_board_board_receiver``.
+    Modules are named after their place, ``snnhw_board_board_receiver``. Without a `clock` it runs at that of the board; with one
+    that needs no other, it has no port ``clk``.
     """
-    top = BoardTop(form, clock_hz=board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted)
+    top = BoardTop(form, clock_hz=clock.hz if clock else board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted)
+    if clock is not None:
+        maker = ClockMaker(clock, device=board.variant or "")
+        clk = Signal(name="clk")
+        m = Module()
+        m.submodules.clocked = ClockedTop(top, maker)
+        m.d.comb += maker.clk_i.eq(clk)
+        inputs = [] if clock.primitive == "SB_HFOSC" else [clk]
+        return _named(rtlil.convert(m, name=BOARD_NAME, ports=[*inputs, top.uart_rx, top.uart_tx, top.led], emit_src=False))
     m = Module()
     # Registers start with the bitstream, so the board's logic needs no reset.
     m.domains.sync = sync = ClockDomain(reset_less=True)
     m.submodules.board = top
     ports = [sync.clk, top.uart_rx, top.uart_tx, top.led]
-    text = rtlil.convert(m, name=BOARD_NAME, ports=ports, emit_src=False)
+    return _named(rtlil.convert(m, name=BOARD_NAME, ports=ports, emit_src=False))
+
+
+def _named(text: str) -> str:
+    """Return RTLIL with plain names of modules."""
     return _MODULE.sub(lambda match: f"\\{BOARD_NAME}{match[1].replace('.', '_')}", text)

@@ -101,8 +101,9 @@ def _header(plan: Plan) -> str:
              "  TLAST = 0: a spike of neuron TDATA. TLAST = 1: end of the timestep, with TUSER = 1 of the sample."]
     if plan.decision is not None:
         index, score, margin = plan.decision.fields
-        lines += ["  m_axis_result, one beat for each sample, from the lowest byte: the class that wins, its score, and how much that",
-                  f"  is above the next best. {index}, {score} and {margin} bytes; the score is {'signed' if plan.decision.signed else 'unsigned'}."]
+        sign = "signed" if plan.decision.signed else "unsigned"
+        lines += ["  m_axis_result, one beat for each sample, from the lowest byte: the class that wins, its score, and how much",
+                  f"  that is above the next best. {index}, {score} and {margin} bytes; the score is {sign}."]
     if plan.loaded_words:
         lines.append(f"  After each reset {plan.loaded_words} words must come in on s_axis_weights before spikes are taken.")
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)

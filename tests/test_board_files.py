@@ -76,6 +76,12 @@ def _with(old: str, new: str) -> str:
     (_with('flow = "nextpnr"', 'flow = "vivado"'), "flow must be nextpnr for ice40, not vivado"),
     (_with('package = "sg48"\n', ""), "package must be given for ice40"),
     (GOOD + '[pins]\nclock = "35"\nrx = "6"\ntx = "9"\nled = "11"\n', "either platform or pins must be given, not both"),
+    (_with("SB_PLL40_PAD", "EHXPLLL"),
+     "pll.primitive must be SB_PLL40_PAD or SB_PLL40_CORE or SB_HFOSC for iCE40UP5K, not EHXPLLL"),
+    (_with('primitive = "SB_PLL40_PAD"', 'primitive = "SB_PLL40_PAD"\nvco_hz = [9, 8]'),
+     "vco_hz must be the lowest and the highest frequency, not 9 and 8"),
+    (_with('primitive = "SB_PLL40_PAD"', 'primitive = "SB_PLL40_PAD"\nvco_hz = [9]'), ": pll.vco_hz: List should have at least"),
+    (_with('primitive = "SB_PLL40_PAD"', 'primitive = "x"'), ": pll.primitive: Input should be 'SB_PLL40_PAD', 'SB_PLL40_CORE'"),
     (_with('source = "FT2232H', 'rx = "0"\nsource = "FT2232H'), "connector, rx and tx must be given together"),
 ])
 def test_a_wrong_board_file_is_one_sentence(tmp_path, text, message):

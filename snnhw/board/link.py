@@ -60,6 +60,8 @@ class Format:
         Width of a word of loaded weights; 0 when the bitstream holds the weights.
     input_value_bits, output_value_bits : int
         Width of the signed value of an event; 0 where every event is a spike.
+    result_bytes : int
+        Bytes of a decision, which the core gives and the board drops; 0 when it gives none.
     """
 
     inputs: int
@@ -67,6 +69,7 @@ class Format:
     weight_bits: int = 0
     input_value_bits: int = 0
     output_value_bits: int = 0
+    result_bytes: int = 0
 
     @property
     def input_bytes(self) -> int:

@@ -11,7 +11,7 @@ from snnhw.assets import asset
 from snnhw.errors import BoardError, FileError
 from snnhw.files import read_bytes
 
-__all__ = ["Board", "Budget", "Pins", "Platform", "RamBlock", "Resource", "board_names", "load_board"]
+__all__ = ["Board", "Budget", "Pins", "Platform", "Pll", "RamBlock", "Resource", "board_names", "load_board"]
 
 MAX_BOARD_BYTES = 1 << 16
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
@@ -25,6 +25,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,400}$")]
 Attributes = dict[Identifier, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,32}$")]]
 Count = Annotated[int, Field(ge=0, le=100_000_000)]
 Size = Annotated[int, Field(ge=1, le=1 << 24)]
+Frequencies = Annotated[list[Annotated[int, Field(ge=1, le=10_000_000_000)]], Field(min_length=2, max_length=2)]
 
 
 class _Strict(BaseModel):
@@ -89,6 +90,37 @@ class Clock(_Strict):
 
     hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
     source: Text
+
+
+class Pll(_Strict):
+    """What makes other clocks than that of the oscillator.
+
+    Parameters
+    ----------
+    primitive : str
+        Cell of the device. ``SB_PLL40_PAD`` where the clock comes in on the pad of the PLL, ``SB_PLL40_CORE`` elsewhere;
+        ``SB_HFOSC`` is an oscillator of its own, for boards whose clock cannot reach a PLL.
+    input_hz, detector_hz, vco_hz, output_hz : list of two int, optional
+        Lowest and highest frequency, where they differ from those of :data:`snnhw.board.pll.LIMITS`.
+    tolerance : float, optional
+        Part by which the clock may be off; 0.1 for ``SB_HFOSC``, unless it was measured.
+    """
+
+    primitive: Literal["SB_PLL40_PAD", "SB_PLL40_CORE", "SB_HFOSC", "EHXPLLL", "rPLL"]
+    input_hz: Frequencies | None = None
+    detector_hz: Frequencies | None = None
+    vco_hz: Frequencies | None = None
+    output_hz: Frequencies | None = None
+    tolerance: Annotated[float, Field(ge=0, le=0.5)] | None = None
+    source: Text
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("input_hz", "detector_hz", "vco_hz", "output_hz"):
+            value = getattr(self, name)
+            if value is not None and value[0] > value[1]:
+                raise ValueError(f"{name} must be the lowest and the highest frequency, not {value[0]} and {value[1]}")
+        return self
 
 
 class Uart(_Strict):
@@ -160,7 +192,7 @@ class Board(_Strict):
         Part as the tools spell it; those a family does not use are left out.
     flow : str
         ``"nextpnr"`` builds a bitstream; ``"vivado"`` writes a project.
-    clock, uart, platform, pins, budget
+    clock, pll, uart, platform, pins, budget
         Tables of the file.
     program : list of str
         Commands that bring the bitstream to the board, for people; ``{}`` is the file.
@@ -175,6 +207,7 @@ class Board(_Strict):
     speed_grade: Part | None = None
     flow: Literal["nextpnr", "vivado"]
     clock: Clock
+    pll: Pll | None = None
     uart: Uart
     platform: Platform | None = None
     pins: Pins | None = None
@@ -194,6 +227,11 @@ class Board(_Strict):
             raise ValueError("variant must be given for gowin")
         if self.family in ("ice40", "ecp5") and self.package is None:
             raise ValueError(f"package must be given for {self.family}")
+        kinds = {"ice40": ["SB_PLL40_PAD", "SB_PLL40_CORE"], "ecp5": ["EHXPLLL"], "gowin": ["rPLL"]}.get(self.family, [])
+        kinds += ["SB_HFOSC"] if self.device.startswith("iCE40UP") else []
+        if self.pll is not None and self.pll.primitive not in kinds:
+            known = " or ".join(kinds) or "left out"
+            raise ValueError(f"pll.primitive must be {known} for {self.device}, not {self.pll.primitive}")
         divisor = self.clock.hz / self.uart.baud
         if divisor < 8 or abs(round(divisor) / divisor - 1) > 0.02:
             raise ValueError(f"uart.baud must divide the clock by at least 8 and within 2 %, not by {divisor:.3g}")

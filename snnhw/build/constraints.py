@@ -17,10 +17,12 @@ def _clock(pins: Pins) -> str:
 
 
 def format_pcf(pins: Pins, clock_hz: int) -> str:
-    """Return constraints for nextpnr-ice40."""
+    """Return constraints for nextpnr-ice40; a frequency of 0 is not constrained."""
     lines = [f"set_io {'-pullup yes ' if pin.attributes.get('PULLUP') == '1' and name.endswith('rx') else ''}{name} {pin.site}"
              for name, pin in pins.items()]
-    return "\n".join([*lines, f"set_frequency {_clock(pins)} {clock_hz / 1e6:g}"]) + "\n"
+    if clock_hz:
+        lines.append(f"set_frequency {_clock(pins)} {clock_hz / 1e6:g}")
+    return "\n".join(lines) + "\n"
 
 
 def format_lpf(pins: Pins, clock_hz: int) -> str:

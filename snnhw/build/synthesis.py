@@ -8,7 +8,7 @@ from typing import Literal
 
 from rtl_gen.board_pins import Pin
 from rtl_gen.board_top import BOARD_NAME, CORE_NAME, board_top_rtlil
-from snnhw.board import Board, shortages
+from snnhw.board import Board, ClockSettings, shortages
 from snnhw.build.family import FAMILIES
 from snnhw.build.source import Source
 from snnhw.errors import BoardError
@@ -50,7 +50,7 @@ class Synthesis:
 
 
 def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], pins: Mapping[str, Pin],
-                  folder: Path) -> Synthesis:
+                  folder: Path, clock: ClockSettings | None = None) -> Synthesis:
     """Synthesise `source` for `board` in `folder`; the log, the script and the statistics stay there.
 
     Parameters
@@ -65,13 +65,15 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
         Pins of the board.
     folder : Path
         Must exist.
+    clock : ClockSettings, optional
+        What the ``"board"`` makes of its clock.
     """
     files = dict(source.files)
     read = list(source.read)
     name = CORE_NAME
     if top == "board":
         name = BOARD_NAME
-        files["board.il"] = board_top_rtlil(source.form, board, led_inverted=pins["led"].inverted).encode()
+        files["board.il"] = board_top_rtlil(source.form, board, led_inverted=pins["led"].inverted, clock=clock).encode()
         read.append("read_rtlil board.il")
     for file, content in files.items():
         (folder / file).write_bytes(content)
@@ -80,7 +82,9 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
     units = ["walker" if layer.scattered else "accumulator" for layer in source.plan.layers]
     huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_{units[layer]}/m:weights'
             for layer in single_port_layers(source.plan, board)]
-    script = [*read, *huge, f"hierarchy -check -top {name}", f"{family.synthesis(board)} -top {name}"]
+    # The cell that makes a clock is known only to the synthesis of the family, which checks again.
+    check = "-check " if clock is None else ""
+    script = [*read, *huge, f"hierarchy {check}-top {name}", f"{family.synthesis(board)} -top {name}"]
     if top == "core":
         # The streams of a bare core end in no pads: they would not fit the package, nor be timed.
         script.append(f"delete -port w:* {' '.join(f'w:{port}' for port in CORE_PORTS)} %u %d")

@@ -3,11 +3,12 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 from amaranth.sim import Simulator
 
 from rtl_gen import Accelerator
 from rtl_gen.board_top import BoardTop, board_format
+from rtl_gen.clocking import ClockedTop
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 
@@ -36,6 +37,16 @@ def small_plan(sizes: list[int], *, lanes: int = 4, load_weights: bool = False, 
     return make_plan(small_graph(sizes, **options), lanes=lanes, load_weights=load_weights)
 
 
+class StandIn(Elaboratable):
+    """What the simulator has in the place of :class:`~rtl_gen.clocking.ClockMaker`; the testbench makes the clock `clk_o`."""
+
+    def __init__(self, clk_o):
+        self.clk_i, self.clk_o, self.locked = Signal(), clk_o, Signal()
+
+    def elaborate(self, platform):
+        return Module()
+
+
 class SimulatedBoard:
     """Port of a simulated board: what is written goes over `uart_rx` bit by bit, what comes over `uart_tx` is read.
 
@@ -45,23 +56,35 @@ class SimulatedBoard:
         Network on the board.
     silence_cycles : int
         Cycles without a byte after which a read gives up.
+    wild_cycles : int or None
+        The clock is made on the device: it runs wild for so many cycles, then it is steady, as `maker.locked` says.
     """
 
-    def __init__(self, plan: Plan, *, silence_cycles: int = 3000):
+    def __init__(self, plan: Plan, *, silence_cycles: int = 3000, wild_cycles: int | None = None):
         self.silence_cycles = silence_cycles
         self._outgoing = bytearray()
         self._incoming = bytearray()
         core = Accelerator(plan)
         self.top = top = BoardTop(board_format(plan), clock_hz=CLOCK_HZ, baud=BAUD, core=core)
         m = Module()
-        m.submodules.top = top
+        self.maker = StandIn(core.aclk) if wild_cycles is not None else None
+        if self.maker is not None:
+            m.submodules.top = ClockedTop(top, self.maker)
+        else:
+            m.submodules.top = top
+            m.domains.sync = sync = ClockDomain(reset_less=True)
+            m.d.comb += sync.clk.eq(core.aclk)
         # Board and core get their clock through the same number of assignments, so that both see an edge at once.
-        m.domains.sync = sync = ClockDomain(reset_less=True)
-        m.d.comb += sync.clk.eq(core.aclk)
         self.simulator = Simulator(m)
         self.cycles = 0
 
         async def clock(ctx):
+            for cycle in range(wild_cycles or 0):
+                await ctx.delay(CYCLE_S / (9, 40, 3)[cycle % 3])
+                ctx.set(core.aclk, cycle % 2)
+            if self.maker is not None:
+                ctx.set(core.aclk, 0)
+                ctx.set(self.maker.locked, 1)
             while True:
                 await ctx.delay(CYCLE_S / 2)
                 ctx.set(core.aclk, 1)
