@@ -6,6 +6,7 @@ from snnhw.cost.constants import ConstantSet, Sram
 from snnhw.cost.energy import Term
 from snnhw.plan import LayerPlan, Memory
 from snnhw.plan.ram import RamUse
+from snnhw.plan.synapses import Dense
 
 __all__ = ["ACCESSES", "block_terms", "macro_terms"]
 
@@ -28,9 +29,14 @@ REFERENCE_BITS = 8192  # the SRAM law is normalised to 1 KB
 REFERENCE_WIDTH = 16  # and to 16-bit words
 
 
+def _at_once(layer: LayerPlan, role: str, signal: str) -> int:
+    """Return how many memories of one size an access reaches: a word is added in the memory of every lane that has its own."""
+    return layer.synapses.banks if role == "currents" and signal == "accumulate" and not isinstance(layer.synapses, Dense) else 1
+
+
 def _macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
-    """Return the energy of an access in units of an access to the reference macro."""
-    size = max(memory.bits, sram.smallest_bits) / REFERENCE_BITS
+    """Return the energy of an access to one copy of a memory, in units of an access to the reference macro."""
+    size = max(memory.depth * memory.width, sram.smallest_bits) / REFERENCE_BITS
     width = max(memory.width, sram.narrowest_bits) / REFERENCE_WIDTH
     return size ** constants[sram.size_exponent].mid * width ** constants[sram.width_exponent].mid
 
@@ -44,7 +50,7 @@ def macro_terms(layer: LayerPlan, counts: Mapping[str, float], constants: Consta
         Term(
             layer.name,
             role,
-            counts[signal] * _macro(memories[role], constants.sram, constants),
+            counts[signal] * _at_once(layer, role, signal) * _macro(memories[role], constants.sram, constants),
             "access",
             (read, constants.sram.write_per_read) if writes else (read,),
         )
@@ -63,12 +69,12 @@ def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: Consta
         if role not in uses:
             continue
         use = uses[role]
+        accesses = counts[signal] * _at_once(layer, role, signal)
         parameter = constants.blocks.get(use.resource)
         if parameter is None:
-            bits = counts[signal] * use.memory.width
-            terms.append(Term(layer.name, role, bits, "bit", ("memory_toggles", "toggle")))
+            terms.append(Term(layer.name, role, accesses * use.memory.width, "bit", ("memory_toggles", "toggle")))
         else:
-            rows = use.mux_bits // use.memory.width + 1
-            blocks = -(-use.blocks // rows) if writes else use.blocks
-            terms.append(Term(layer.name, role, counts[signal] * blocks, "access", (parameter,)))
+            blocks = use.blocks // use.memory.copies
+            enabled = -(-blocks // use.rows) if writes else blocks
+            terms.append(Term(layer.name, role, accesses * enabled, "access", (parameter,)))
     return terms

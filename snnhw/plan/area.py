@@ -88,11 +88,10 @@ def plan_features(plan: Plan, board: Board) -> dict[str, float]:
     for layer in plan.layers:
         for name, value in core_features(layer, [use for use in uses if use.layer == layer.index]).items():
             total[name] = total.get(name, 0) + value
-    rows = [use.mux_bits // use.memory.width + 1 for use in uses]
     return total | {
         "widest_update": max(layer.update_bits for layer in plan.layers),
         "widest_current": max(layer.current_bits for layer in plan.layers),
-        "deepest_mux": math.log2(max(rows)),
+        "deepest_mux": math.log2(max(use.rows for use in uses)),
     }
 
 

@@ -77,9 +77,9 @@ class RamUse:
     resource : str
         ``"block_ram"``, ``"single_port_ram"``, ``"lut_ram"`` or ``"logic"``.
     blocks : int
-        How many of that; 0 for logic.
+        How many of that, in all copies; 0 for logic.
     mux_bits : int
-        Two-input multiplexers between the rows of its blocks.
+        Two-input multiplexers between the rows of its blocks, in all copies.
     """
 
     layer: int
@@ -87,6 +87,11 @@ class RamUse:
     resource: str
     blocks: int
     mux_bits: int
+
+    @property
+    def rows(self) -> int:
+        """Blocks one above the other, of each copy."""
+        return self.mux_bits // (self.memory.copies * self.memory.width) + 1
 
 
 def _blocks(rows: int, bits: int, block_width: int, byte: int | None) -> int:

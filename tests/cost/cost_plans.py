@@ -16,11 +16,11 @@ __all__ = ["example", "fewer_bits", "random_example", "tiny"]
 
 
 def tiny(*, bits: int = 4, lanes: int = 2, **spec) -> Plan:
-    """Return a plan of one layer, 3 inputs to 4 neurons, whose current needs 4 bits."""
+    """Return a plan of one dense layer, 3 inputs to 4 neurons, whose current needs 4 bits."""
     weight = np.array([[1, 2, -3], [0, 0, 5], [7, -8, 0], [0, 1, 0]])
     neuron = NeuronSpec(**{"threshold": 4, "bits": 8} | spec)
     nodes = (Input("in", (), (3,)), Linear("fc", ("in",), weight, bits), Neuron("lif", ("fc",), neuron), Readout("out", ("lif",)))
-    return make_plan(Graph("tiny", nodes, 3), lanes=lanes)
+    return make_plan(Graph("tiny", nodes, 3), lanes=lanes, formats="dense", packings="none")
 
 
 def example(
@@ -57,7 +57,7 @@ def _complete(plan: Plan, spikes: np.ndarray) -> tuple[Plan, dict[str, np.ndarra
 
 
 def fewer_bits(plan: Plan) -> Plan:
-    """Return the plan with every weight halved and one bit narrower; layers of one bit stay."""
+    """Return the plan with every weight halved and one bit narrower, stored the same way; layers of one bit stay."""
     nodes = [
         replace(node, weight=node.weight >> 1, weight_bits=node.weight_bits - 1)
         if isinstance(node, Linear) and node.weight_bits > 1
@@ -68,4 +68,6 @@ def fewer_bits(plan: Plan) -> Plan:
         replace(plan.graph, nodes=tuple(nodes)),
         lanes={layer.name: layer.lanes for layer in plan.layers},
         load_weights=plan.layers[0].weights_loaded,
+        formats={layer.name: layer.format for layer in plan.layers},
+        packings={layer.name: layer.packing.name if layer.packing else "none" for layer in plan.layers},
     )

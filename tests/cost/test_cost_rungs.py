@@ -85,12 +85,12 @@ def test_memory_law_gives_the_published_table():
         assert read / 2 < law < read * 2
 
 
-def wide(inputs=64, outputs=16, lanes=4):
+def wide(inputs=64, outputs=16, lanes=4, formats="dense", load_weights=False):
     """Return a plan of one layer with 4-bit weights and 12-bit states."""
     weight = np.arange(outputs * inputs).reshape(outputs, inputs) % 16 - 8
     neuron = Neuron("lif", ("fc",), NeuronSpec(threshold=4, bits=12))
     nodes = (Input("in", (), (inputs,)), Linear("fc", ("in",), weight, 4), neuron, Readout("out", ("lif",)))
-    return make_plan(Graph("wide", nodes, 3), lanes=lanes)
+    return make_plan(Graph("wide", nodes, 3), lanes=lanes, formats=formats, load_weights=load_weights)
 
 
 def test_fpga_energy_by_hand():
@@ -124,16 +124,50 @@ def test_a_read_enables_every_block_and_a_write_one_row_of_them():
 
 
 def test_loaded_weights_lie_in_single_port_blocks():
-    plan = make_plan(wide().graph, lanes=4, load_weights=True)
+    plan = wide(load_weights=True)
     energy = full_energy(plan, counts_of(plan, weights_read=3), BOARD)
     assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 10.0)
 
 
+CURRENTS = {"accumulate": 3, "currents_read": 5, "currents_clear": 2}
+
+
+@pytest.mark.parametrize(("name", "banks"), [("csc", 4), ("bitmap", 4), ("block", 1)])
+def test_a_word_is_added_in_the_memories_of_all_lanes_and_a_sum_is_read_from_one(name, banks):
+    """Macros of 0.5 KB, one beside the other in the two halves: an access reaches those of one half, or one of them."""
+    plan = wide(formats=name)
+    bits = plan.layers[0].current_bits
+    assert 8 < bits < 16
+    memory = next(memory for memory in plan.layers[0].memories if memory.role == "currents")
+    assert (memory.copies, memory.width) == (2 * banks, 4 // banks * bits)
+    energy = memory_energy(plan, counts_of(plan, **CURRENTS), ASIC)
+    access = 0.367 * 0.5**0.5 * (memory.width / 16) ** 0.48
+    assert energy.part(kind="currents").mid_pj == pytest.approx(access * (3 * banks * (1 + 1.2) + 5 + 2 * 1.2))
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("csc", (4, 1)), ("block", (3, 3))])
+def test_blocks_of_currents_are_those_of_one_half(name, blocks):
+    """256 words of 9 bits in each lane are a block; 256 words of all four lanes are three."""
+    plan = wide(outputs=1024, formats=name)
+    assert plan.layers[0].current_bits == 9
+    word, one = blocks
+    energy = full_energy(plan, counts_of(plan, **CURRENTS), BOARD)
+    assert energy.part(kind="currents").mid_pj == pytest.approx(7.0 * (2 * 3 * word + 5 * one + 2 * one))
+
+
+@pytest.mark.parametrize(("name", "banks"), [("csc", 4), ("block", 1)])
+def test_currents_too_small_for_a_block_are_logic(name, banks):
+    plan = wide(outputs=8, formats=name)
+    bits = plan.layers[0].current_bits * 4 // banks
+    energy = full_energy(plan, counts_of(plan, **CURRENTS), BOARD)
+    assert energy.part(kind="currents").mid_pj == pytest.approx((2 * 3 * banks + 5 + 2) * bits * 2.0 * 0.25)
+
+
 def test_a_memory_too_small_for_a_block_is_logic():
     plan = tiny()
-    assert plan.layers[0].memories[0].width == 4
+    assert plan.layers[0].memories[0].width == 3  # a book of four values, at most
     energy = full_energy(plan, counts_of(plan, weights_read=3), BOARD)
-    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 4 * 2.0 * 0.25)
+    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 3 * 2.0 * 0.25)
 
 
 @settings(max_examples=20)

@@ -16,13 +16,12 @@ BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k"
 
 def lif(inputs: int = 64, neurons: int = 64, lanes: int = 8, *, weight_bits: int = 4, state_bits: int = 14,
         decay: Decay | None = None, synapse: Decay | None = None, load: bool = False) -> Plan:
-    """Return a plan of one layer whose states reach every bit of their words."""
-    weight = np.full((neurons, inputs), (1 << (weight_bits - 1)) - 1)
-    weight[:, ::2] *= -1
+    """Return a plan of one dense layer whose states reach every bit of their words."""
+    weight = np.arange(neurons * inputs).reshape(neurons, inputs) % (1 << weight_bits) - (1 << weight_bits - 1)
     spec = NeuronSpec(threshold=(1 << (state_bits - 1)) - 1, bits=state_bits, decay=decay or Decay("shift", 3), synapse=synapse)
     nodes = (Input("input", (), (inputs,)), Linear("sum", ("input",), weight, weight_bits), Neuron("neurons", ("sum",), spec),
              Readout("readout", ("neurons",)))
-    return make_plan(Graph("lif", nodes, 1000), lanes={"neurons": lanes}, load_weights=load)
+    return make_plan(Graph("lif", nodes, 1000), lanes={"neurons": lanes}, load_weights=load, formats="dense")
 
 
 @pytest.fixture(scope="module")
