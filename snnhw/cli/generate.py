@@ -1,6 +1,7 @@
 """``snnhw generate``: the Verilog of a network, with everything that is needed to check and build it."""
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from snnhw.cli.options import Board as BoardOption
 from snnhw.cli.options import (
     Clock,
     Debug,
+    Decide,
     Fastest,
     Formats,
     Json,
@@ -41,12 +43,13 @@ def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
     words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
              *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers)]
-    words += ["--load-weights"] * (plan.loaded_words > 0) + ([f"--board {board.name}"] if board is not None else [])
+    words += ["--load-weights"] * (plan.loaded_words > 0) + ["--decide"] * plan.decide
+    words += ([f"--board {board.name}"] if board is not None else [])
     return " ".join([*words, f"--samples {samples}"])
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            formats: Formats = None,
+            formats: Formats = None, decide: Decide = False,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
@@ -76,6 +79,7 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
                          formats=parse_formats(formats) or "auto")
+    plan = replace(plan, decide=decide)
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)

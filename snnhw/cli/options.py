@@ -7,8 +7,8 @@ import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Clock", "Debug", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf", "LoadWeights", "Out",
-           "Quiet", "Run", "Samples", "TargetArea", "TargetLatency",
+__all__ = ["Board", "Clock", "Debug", "Decide", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf", "LoadWeights",
+           "Out", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency",
            "parse_formats", "parse_lanes"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
@@ -28,6 +28,8 @@ Formats = Annotated[list[str] | None, typer.Option(
 LoadWeights = Annotated[bool | None, typer.Option(
     "--load-weights/--fixed-weights", show_default=False,
     help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
+Decide = Annotated[bool, typer.Option(
+    "--decide", help="Also give the class of each sample, its score and its margin, on a stream of their own.")]
 Samples = Annotated[int | None, typer.Option(
     "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
 

@@ -54,14 +54,15 @@ def command(hardware: Hardware,
         found[name] = verify_folder(hardware, simulator=cast("VerifySimulator", name), spikes=spikes, samples=samples, seed=seed,
                                     waves=waves, progress=session.progress)
     rows = [(name, "equal" if result["ok"] else "DIFFERENT", result["samples"], *(_cell(result, kind) for kind in KINDS),
-             result["stalled_samples"], result["seconds"]) for name, result in found.items()]
-    columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "stalled", "s")
+             _cell(result, "decisions", "decision"), result["stalled_samples"], result["seconds"]) for name, result in found.items()]
+    columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "decisions",
+               "stalled", "s")
     problem = next((result["problem"] for result in found.values() if not result["ok"]), None)
     session.finish({"ok": problem is None, "problem": problem, "simulators": found},
                    table(f"Verified {hardware}", columns, rows, caption="words that differ, of words compared; samples run "
                          "with random stalls; seconds"), folder=around, seed=seed)
 
 
-def _cell(result: dict[str, int], kind: str) -> str:
+def _cell(result: dict[str, int], kind: str, name: str = "") -> str:
     """Return how many of a kind of word differ, of how many."""
-    return f"{result[kind.rpartition('_')[0] + '_mismatches']} of {result[kind]:,}" if kind in result else "-"
+    return f"{result[(name or kind.rpartition('_')[0]) + '_mismatches']} of {result[kind]:,}" if kind in result else "-"

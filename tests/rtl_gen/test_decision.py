@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Decisions on the chip: those of the reference, whatever stalls, and at no cost for the events."""
 
+import shutil
+
 import numpy as np
 import pytest
 from bench import simulate
@@ -12,17 +14,21 @@ from stream_bench import carry
 from rtl_gen import TOP, emit_verilog, generate, to_rtlil
 from rtl_gen.decision import Decider
 from snnhw import reference
-from snnhw.errors import UsageError
+from snnhw.cli.generate import _line
+from snnhw.errors import FileError, UsageError
+from snnhw.files import read_json, write_json
 from snnhw.fixed import Interval, unsigned_bits
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
-from snnhw.plan import Plan, make_plan
+from snnhw.plan import Plan, load_plan, make_plan
 from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.decision import DecisionPlan, Results
 from snnhw.tools import package_file, run_program
 from snnhw.verify.checks import check_disturbed, check_undisturbed
 from snnhw.verify.compare import compare, output_of
+from snnhw.verify.flow import verify_folder
 from snnhw.verify.native import compile_batch, compile_plan
 from snnhw.verify.random_graphs import random_graph_case
+from snnhw.verify.vectors import make_vectors
 
 READOUTS = [("count", "sum"), ("first", "sum"), ("membrane", "last"), ("membrane", "max"), ("membrane", "sum")]
 
@@ -168,7 +174,7 @@ def fast_plan(kind: str, *, over: str = "sum", outputs: int = 1, timesteps: int 
     spec = NeuronSpec(threshold=0, output="state", reset="none") if kind == "membrane" else NeuronSpec(threshold=1)
     nodes = (Input("in", (), (3,)), Linear("sum", ("in",), np.arange(3 * outputs).reshape(outputs, 3) % 7 - 2, 4),
              Neuron("out", ("sum",), spec), Readout("class", ("out",), kind, over))
-    return make_plan(Graph("fast", nodes, timesteps), decide=True)
+    return make_plan(Graph("fast", nodes, timesteps), packings="none", decide=True)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 6])
@@ -226,6 +232,42 @@ def test_a_sample_longer_than_proven_is_refused():
     decision = DecisionPlan("count", "sum", 3, 4, Interval(0, 1))
     with pytest.raises(UsageError, match=r"^samples must have between 1 and 4 timesteps for a decision on the chip, not 5$"):
         decision.expect(np.zeros((1, 5, 3), bool))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    plan = fast_plan("count", outputs=6, timesteps=3)
+    target = tmp_path_factory.mktemp("decides") / "hw"
+    trains = np.random.default_rng(5).random((4, 3, 3)) < 0.6
+    generate(plan, target, vectors=make_vectors(plan, trains))
+    return target
+
+
+def test_a_folder_remembers_that_it_decides(folder):
+    assert read_json(folder / "manifest.json", "manifest")["plan"]["decide"] is True
+    assert load_plan(folder).decide
+    assert " --decide " in _line(load_plan(folder), None, 4)
+    assert "--decide" not in _line(make_plan(fast_plan("count").graph), None, 4)
+    results = verify_folder(folder)
+    assert results["problem"] is None
+    assert (results["decisions"], results["decision_mismatches"]) == (4, 0)
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_a_manifest_that_decides_otherwise_is_refused(folder, tmp_path, value):
+    shutil.copytree(folder, tmp_path / "hw")
+    manifest = read_json(folder / "manifest.json", "manifest")
+    manifest["plan"]["decide"] = value
+    write_json(tmp_path / "hw" / "manifest.json", manifest)
+    with pytest.raises(FileError, match=r"^manifest '.*' must be one that generate wrote$"):
+        load_plan(tmp_path / "hw")
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed: apt-get install iverilog")
+def test_the_shipped_bench_takes_the_decisions(folder):
+    results = verify_folder(folder, simulator="icarus")
+    assert results["problem"] is None
+    assert (results["decisions"], results["decision_mismatches"]) == (4, 0)
 
 
 @pytest.mark.parametrize(("kind", "over"), READOUTS)
