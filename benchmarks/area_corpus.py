@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,18 +24,36 @@ from scipy.optimize import nnls
 from snnhw.board import Board, load_board
 from snnhw.build import BuildResult, Synthesis, build, measure_core, pack_core, synthesize
 from snnhw.build.family import FAMILIES
-from snnhw.errors import BoardError, NetworkError
+from snnhw.errors import BoardError, NetworkError, UsageError
 from snnhw.files import write_bytes
-from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.ir import (
+    Conv,
+    Decay,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Neuron,
+    NeuronSpec,
+    Readout,
+    Scale,
+    SumPool,
+    Window,
+)
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.area import multipliers, plan_features
+from snnhw.plan.columns import COLUMN_FORMATS
+from snnhw.plan.formats import FORMATS
 from snnhw.plan.ram import map_memories
 
 CORPUS = Path(__file__).with_name("area_corpus.jsonl")
 TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
-PLACED_EVERY = 2
 FOLDS = 5
 LARGE = 1000
+OTHER = 2000
+KINDS = "bank", "conv", "csc", "graded", "bitmap", "recurrent", "run-length", "merged", "conv", "queue"
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
 # What each quantity is made of. The names are those of snnhw.plan.area.
 FEATURES = {
@@ -59,8 +78,31 @@ HEADER = """# Coefficients of snnhw/plan/area.py, written by benchmarks/area_cor
 """
 
 
-def draw_plan(number: int) -> Plan:
-    """Return random plan `number`: one to three layers, everything that decides area varied; large ones from `LARGE` on."""
+def _draw_neurons(rng: np.random.Generator, highest: int, inputs: int, outputs: int) -> NeuronSpec:
+    """Return the arithmetic of neurons that so many inputs reach with weights up to `highest`."""
+    frac = int(rng.choice([0, 0, 1, 2, 4]))
+    scale = max(2, int(highest * inputs ** 0.5)) << frac
+    state = int(rng.integers(max(6, scale.bit_length()), 20))
+    threshold = min(scale, (1 << (state - 1)) - 1)
+
+    def each(value: int) -> np.ndarray | int:
+        return rng.integers(max(1, value // 2), value + 1, outputs) if rng.random() < 0.3 else value
+
+    kind = str(rng.choice(["one", "shift", "shift", "mul"]))
+    factor = int(rng.choice([3, 4, 6, 8]))
+    if kind == "mul":
+        decay = Decay("mul", factor, each((1 << factor) - 1))
+    else:
+        decay = Decay(kind, int(rng.integers(1, 7)) if kind == "shift" else 0)
+    reset = str(rng.choice(["zero", "subtract", "subtract", "none"]))
+    return NeuronSpec(threshold=each(threshold), decay=decay, reset=reset, bits=state, frac=frac,
+                      reset_amount=max(1, threshold // 2) if reset == "subtract" else 0,
+                      reset_time=str(rng.choice(["immediate", "next"])),
+                      bias=each(max(1, threshold // 4)) if rng.random() < 0.5 else 0)
+
+
+def draw_dense(number: int) -> Plan:
+    """Return a chain of one to three dense layers, everything that decides its area varied; large ones from `LARGE` on."""
     rng = np.random.default_rng(number)
     first, others = ((300, 900), (60, 150)) if number >= LARGE else ((4, 150), (3, 70))
     while True:
@@ -72,34 +114,182 @@ def draw_plan(number: int) -> Plan:
             highest = (1 << (bits - 1)) - 1
             weight = rng.integers(-highest, highest + 1, (outputs, inputs))
             weight[rng.random(weight.shape) < rng.choice([0.0, 0.3, 0.8])] = 0
-            frac = int(rng.choice([0, 0, 1, 2, 4]))
-            scale = max(2, int(highest * inputs ** 0.5)) << frac
-            state = int(rng.integers(max(6, scale.bit_length()), 20))
-            threshold = min(scale, (1 << (state - 1)) - 1)
-
-            def each(value: int, rng: np.random.Generator = rng, outputs: int = outputs) -> np.ndarray | int:
-                return rng.integers(max(1, value // 2), value + 1, outputs) if rng.random() < 0.3 else value
-
-            kind = str(rng.choice(["one", "shift", "shift", "mul"]))
-            factor = int(rng.choice([3, 4, 6, 8]))
-            if kind == "mul":
-                decay = Decay("mul", factor, each((1 << factor) - 1))
-            else:
-                decay = Decay(kind, int(rng.integers(1, 7)) if kind == "shift" else 0)
-            reset = str(rng.choice(["zero", "subtract", "subtract", "none"]))
-            spec = NeuronSpec(threshold=each(threshold), decay=decay, reset=reset, bits=state, frac=frac,
-                              reset_amount=max(1, threshold // 2) if reset == "subtract" else 0,
-                              reset_time=str(rng.choice(["immediate", "next"])),
-                              bias=each(max(1, threshold // 4)) if rng.random() < 0.5 else 0)
             nodes.append(Linear(f"sum {index}", (nodes[-1].name,), weight, bits))
-            nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,), spec))
+            nodes.append(Neuron(f"neurons {index}", (nodes[-1].name,),
+                                _draw_neurons(rng, highest, inputs, outputs)))
         lanes = {f"neurons {index}": min(int(rng.choice([1, 2, 3, 4, 6, 8, 12, 16, 24, 32])), outputs)
                  for index, outputs in enumerate(sizes[1:])}
         graph = Graph("random", (*nodes, Readout("readout", (nodes[-1].name,))), 10)
+        loaded = bool(rng.random() < (0.5 if number >= LARGE else 0.25))
         try:
-            return make_plan(graph, lanes=lanes, load_weights=bool(rng.random() < (0.5 if number >= LARGE else 0.25)))
+            return make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense", packings="none")
         except NetworkError:
             continue
+
+
+class _Drawing:
+    """A random graph beyond chains of dense layers, in the making.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        So far; `shape` and `values` are those of the spikes of the last.
+    shapes : dict of str to tuple of int
+        Of all that give spikes.
+    lanes, formats, packings : dict of str to int or str
+        Choices for each core, by the name of its neurons.
+    """
+
+    def __init__(self, rng: np.random.Generator, kind: str, *, large: bool):
+        self.rng, self.kind, self.large = rng, kind, large
+        self.lanes: dict[str, int] = {}
+        self.formats: dict[str, str] = {}
+        self.packings: dict[str, str] = {}
+        if kind == "conv" or rng.random() < 0.1:
+            side = int(rng.integers(5, 14 if large else 10))
+            self.shape: tuple[int, ...] = int(rng.integers(1, 4)), side, int(rng.integers(5, side + 1))
+        else:
+            self.shape = (int(np.exp(rng.uniform(*np.log((80, 300) if large else (16, 110))))),)
+        graded = kind == "graded" or rng.random() < 0.1
+        self.values = int(rng.choice([0, -1, -4])) if graded else 0, int(rng.choice([3, 7, 15, 100])) if graded else 1
+        self.nodes: list = [Input("input", (), self.shape, lowest=self.values[0], highest=self.values[1])]
+        self.shapes = {"input": self.shape}
+        layers = int(rng.choice([1, 2, 2])) + (kind in ("merged", "queue"))
+        for index in range(layers):
+            self._add_layer(index, last=index == layers - 1)
+
+    @property
+    def graph(self) -> Graph:
+        state = self.nodes[-1].spec.output == "state"
+        readout = Readout("readout", (self.nodes[-1].name,), *(("membrane", "max") if state else ()))
+        return Graph("random", (*self.nodes, readout), 10)
+
+    def _weight(self, shape: tuple[int, ...], bits: int) -> np.ndarray:
+        """Return random weights, some of few values."""
+        highest = (1 << (bits - 1)) - 1
+        some = self.rng.random()
+        if some < 0.7:
+            return self.rng.integers(-highest, highest + 1, shape)
+        book = [-highest, 0, highest] if some < 0.8 else self.rng.integers(-highest, highest + 1, int(self.rng.integers(3, 13)))
+        return self.rng.choice(book, shape)
+
+    def _thin(self, weight: np.ndarray, lanes: int, balanced: bool) -> np.ndarray:
+        """Return weights, (neurons, sources), of which some are zero; with `balanced` as many in each lane of each source."""
+        density = float(self.rng.choice([0.06, 0.12, 0.25, 0.5]))
+        drawn = self.rng.random(weight.shape)
+        if balanced:
+            for lane in range(lanes):
+                rank = drawn[lane::lanes].argsort(axis=0).argsort(axis=0)
+                drawn[lane::lanes] = np.where(rank < max(1, round(density * len(rank))), 0, 1)
+        weight = np.where(drawn < density, weight, 0)
+        weight[0, 0] = weight[0, 0] or 1
+        return weight
+
+    def _linear(self, name: str, source: str, outputs: int, bits: int, lanes: int, chosen: str) -> str:
+        """Add a fully connected layer behind the spikes of a node."""
+        shape = self.shapes[source]
+        if len(shape) > 1:
+            self.nodes.append(Flatten(f"flat {name}", (source,)))
+            source = self.nodes[-1].name
+        weight = self._weight((outputs, int(np.prod(shape))), bits)
+        if chosen != "dense":
+            weight = self._thin(weight, lanes, chosen == "bank")
+        self.nodes.append(Linear(name, (source,), weight, bits))
+        return name
+
+    def _conv(self, name: str, source: str, bits: int) -> tuple[str, tuple[int, ...], int]:
+        """Add a convolution, maybe behind a pool; return its name, its shape, and how many inputs reach a neuron."""
+        rng, shape = self.rng, self.shape
+        if rng.random() < 0.25 and min(shape[1:]) > 5:
+            window = Window((2, 2), (2, 2))
+            self.nodes.append(SumPool(f"pool {name}", (source,), window))
+            source, shape = self.nodes[-1].name, (shape[0], *window.output(shape[1:]))
+        kernel, padding = int(rng.integers(1, 5)), int(rng.integers(0, 3))
+        window = Window((kernel, kernel), (int(rng.choice([1, 1, 2])),) * 2, (padding, padding))
+        groups = shape[0] if rng.random() < 0.2 else 1
+        channels = groups * int(rng.integers(1, 9 if groups == 1 else 4))
+        self.nodes.append(Conv(name, (source,), self._weight((channels, shape[0] // groups, kernel, kernel), bits), bits, window,
+                               groups=groups))
+        return name, (channels, *window.output(shape[1:])), shape[0] // groups * kernel * kernel
+
+    def _add_layer(self, index: int, *, last: bool) -> None:
+        rng, kind, neurons = self.rng, self.kind, f"neurons {index}"
+        source = self.nodes[-1].name
+        bits = int(rng.choice([2, 3, 4, 4, 5, 6, 8]))
+        chosen = kind if kind in COLUMN_FORMATS and index == 0 else str(rng.choice([*FORMATS, "dense"]))
+        if chosen == "dense" and (self.values != (0, 1) or kind in ("recurrent", "graded")):
+            chosen = "block"
+        lanes = int(rng.choice([1, 2, 3, 4, 4, 6, 8, 8]))
+        if len(self.shape) > 1 and (index == 0 or rng.random() < 0.3):
+            name, shape, reach = self._conv(f"sum {index}", source, bits)
+        else:
+            outputs = int(np.exp(rng.uniform(*np.log((30, 120) if self.large else (6, 64)))))
+            reach, shape = max(1, int(np.prod(self.shape)) // 4), (outputs,)
+            name = self._linear(f"sum {index}", source, outputs, bits, lanes, chosen)
+            self.formats[neurons] = chosen
+        drivers = [name]
+        flat = len(shape) == 1
+        if (kind == "recurrent" and index == 0) or rng.random() < 0.05:
+            self.nodes.append(Delay(f"late {index}", (neurons,), shape))
+            if flat:
+                # The delayed neurons come later in the graph: their shape is known, not inferred.
+                weight = self._thin(self._weight((shape[0], shape[0]), bits), lanes, chosen == "bank")
+                self.nodes.append(Linear(f"loop {index}", (f"late {index}",), weight, bits))
+            else:
+                self.nodes.append(Scale(f"loop {index}", (f"late {index}",), np.asarray(-1), bits))
+            drivers.append(f"loop {index}")
+        if last and flat and kind in ("merged", "queue"):
+            skipped = "input"
+            if kind == "queue":
+                first = next(node for node in self.nodes if isinstance(node, Neuron))
+                if first.spec.output != "spike":
+                    raise ValueError("only spikes are delayed")
+                self.shapes["late"] = self.shapes[first.name]
+                self.nodes.append(Delay("late", (first.name,), self.shapes["late"]))
+                skipped = "late"
+            drivers.append(self._linear("skip", skipped, shape[0], bits, lanes, chosen))
+        count = int(np.prod(shape))
+        spec = _draw_neurons(rng, (1 << (bits - 1)) - 1, reach, count)
+        if rng.random() < 0.25:
+            spec = replace(spec, synapse=Decay("shift", int(rng.integers(1, 6))) if rng.random() < 0.6 else
+                           Decay("mul", 8, int(rng.integers(128, 256))))
+        if last and rng.random() < 0.12:
+            spec = replace(spec, output="state", reset="none", reset_amount=0, threshold=0)
+        elif spec.reset == "subtract" and spec.reset_time == "immediate" and rng.random() < 0.3:
+            spec = replace(spec, output="count", grades=int(rng.integers(2, 5)))
+        self.nodes.append(Neuron(neurons, tuple(drivers), spec))
+        self.lanes[neurons] = min(lanes, count)
+        self.packings[neurons] = "auto" if rng.random() < 0.7 else "none"
+        self.shapes[neurons] = self.shape = shape
+        self.values = 0, spec.grades
+        if not flat and not last and spec.output == "spike" and min(shape[1:]) > 2 and rng.random() < 0.4:
+            window = Window((2, 2), (2, 2))
+            self.nodes.append(MaxPool(f"max {index}", (neurons,), window))
+            self.shapes[f"max {index}"] = self.shape = shape[0], *window.output(shape[1:])
+            self.lanes[f"max {index}"] = min(lanes, shape[0])
+
+
+def draw_other(number: int) -> Plan:
+    """Return a plan beyond chains of dense layers; every eighth is too large for the small boards."""
+    rng = np.random.default_rng(number)
+    large = number % 8 == 7
+    most_bits, most_lanes = (400_000, 900) if large else (70_000, 300)
+    while True:
+        try:
+            drawing = _Drawing(rng, KINDS[number % len(KINDS)], large=large)
+            plan = make_plan(drawing.graph, lanes=drawing.lanes, formats=drawing.formats, packings=drawing.packings,
+                             load_weights=bool(rng.random() < 0.15))
+        except (ValueError, NetworkError, UsageError):
+            continue
+        # What takes long to synthesise tells no more than what does not.
+        if (sum(memory.bits for layer in plan.layers for memory in layer.memories) <= most_bits
+                and sum(layer.lanes * layer.current_bits for layer in plan.layers) <= most_lanes):
+            return plan
+
+
+def draw_plan(number: int) -> Plan:
+    """Return random plan `number`: a chain of dense layers, or from `OTHER` on anything else."""
+    return draw_other(number) if number >= OTHER else draw_dense(number)
 
 
 def measure(count: int, boards: list[str], begin: int) -> None:
@@ -119,7 +309,7 @@ def measure(count: int, boards: list[str], begin: int) -> None:
                     # Placing takes most of the time, and only the frequency needs it; on Gowin the cells do too.
                     if board.flow == "vivado":
                         result: BuildResult | Synthesis = synthesize(plan, board, Path(folder))
-                    elif number % PLACED_EVERY and board.family != "gowin":
+                    elif number % (4 if number >= OTHER else 2) and board.family != "gowin":
                         result = pack_core(plan, board, Path(folder))
                     else:
                         result = measure_core(plan, board, Path(folder), seeds=(1,))

@@ -54,7 +54,8 @@ def command(hardware: Hardware,
         found[name] = verify_folder(hardware, simulator=cast("VerifySimulator", name), spikes=spikes, samples=samples, seed=seed,
                                     waves=waves, progress=session.progress)
     rows = [(name, "equal" if result["ok"] else "DIFFERENT", result["samples"], *(_cell(result, kind) for kind in KINDS),
-             _cell(result, "decisions", "decision"), result["stalled_samples"], result["seconds"]) for name, result in found.items()]
+             _cell(result, "decisions", "decision"), result["stalled_samples"], result["seconds"])
+            for name, result in found.items()]
     columns = ("simulator", "verdict", "samples", "spikes", "membranes", "output", "cycles", "accesses", "decisions",
                "stalled", "s")
     problem = next((result["problem"] for result in found.values() if not result["ok"]), None)
