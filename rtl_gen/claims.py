@@ -1,6 +1,6 @@
 """What the blocks of a core promise beyond their streams."""
 
-from amaranth.hdl import Assume, Module, Mux, Signal, Value
+from amaranth.hdl import Assume, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In
 
 from rtl_gen.events import EventBuffer
@@ -13,7 +13,7 @@ __all__ = ["EventBufferClaim", "WeightLoaderClaim"]
 class EventBufferClaim(Claim):
     """Every timestep is replayed once for each tile, complete, in order and without a gap.
 
-    One beat is followed. If it is a spike, its address must come back at its place in every tile; in any
+    One beat is followed. If it is a spike, its address and value must come back at its place in every tile; in any
     case the timestep it belongs to must have as many slots as it had events (one if it had none), the right
     ends, and begin when the timestep before is over.
 
@@ -26,8 +26,9 @@ class EventBufferClaim(Claim):
 
     Members
     -------
-    valid, address, tick, last : ``In``
-        What the producer offers; it keeps its offers, and offers at most `inputs` spikes in a timestep.
+    valid, address, tick, last, value : ``In``
+        What the producer offers; it keeps its offers, and offers at most `inputs` spikes in a timestep. `value` only where
+        events have one.
     advance : ``In(1)``
         The consumer takes a slot.
     pick : ``In(1)``
@@ -38,8 +39,9 @@ class EventBufferClaim(Claim):
 
     def __init__(self, block: EventBuffer, cover: str | None = None):
         self.block = block
+        value = {"value": In(signed(block.value_bits))} if block.value_bits else {}
         super().__init__({"valid": In(1), "address": In(block.address_bits), "tick": In(1), "last": In(1),
-                          "advance": In(1), "pick": In(1)}, cover)
+                          "advance": In(1), "pick": In(1)} | value, cover)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -55,6 +57,10 @@ class EventBufferClaim(Claim):
             Assume(keep_stalled(m, block.i, "i")),
             Assume(~(self.valid & ~self.tick) | (listed < inputs)),
         ]
+        told, comes_back = self.address, block.address
+        if block.value_bits:
+            m.d.comb += block.i.payload.value.eq(self.value)
+            told, comes_back = Cat(told, self.value), Cat(comes_back, block.value)
         entering, leaving, step_ends = Signal(), Signal(), Signal()
         slot = block.slot
         m.d.comb += [
@@ -74,12 +80,12 @@ class EventBufferClaim(Claim):
             m.d.sync += tile.eq(0)
 
         following, spike, closed, sample_end = Signal(), Signal(), Signal(), Signal()
-        ahead, index, length, expected = Signal.like(steps), Signal.like(listed), Signal.like(listed), Signal.like(self.address)
+        ahead, index, length, expected = Signal.like(steps), Signal.like(listed), Signal.like(listed), Signal(len(told))
         remaining = Signal.like(steps)
         m.d.comb += remaining.eq(steps - step_ends)
         with m.If(entering & self.pick & ~following):
             m.d.sync += [following.eq(1), spike.eq(~self.tick), closed.eq(0), ahead.eq(remaining), index.eq(listed),
-                         expected.eq(self.address)]
+                         expected.eq(told)]
         with m.If(entering & self.tick & (following & ~closed | self.pick & ~following)):
             m.d.sync += [closed.eq(1), length.eq(listed), sample_end.eq(self.last)]
         with m.If(following & step_ends):
@@ -89,14 +95,14 @@ class EventBufferClaim(Claim):
 
         now = Signal()  # the slot on offer belongs to the timestep that is followed
         due, held = Signal(), Signal()
-        was_slot, was_address = Signal(len(Value.cast(slot))), Signal.like(block.address)
+        was_slot, was_event = Signal(len(Value.cast(slot))), Signal(len(told))
         m.d.comb += now.eq(following & (ahead == 0) & slot.valid)
         m.d.sync += [due.eq(self.advance & (remaining != 0)), held.eq(~self.advance),
-                     was_slot.eq(slot), was_address.eq(block.address)]
+                     was_slot.eq(slot), was_event.eq(comes_back)]
         expects_end = Mux(length == 0, place == 0, place == length - 1)
         self.claim(m, {
             "begins_when_closed": ~now | closed,
-            "brings_every_event_back": ~(now & spike & (place == index)) | (~slot.empty & (block.address == expected)),
+            "brings_every_event_back": ~(now & spike & (place == index)) | (~slot.empty & (comes_back == expected)),
             "is_empty_without_events": ~now | (slot.empty == (length == 0)),
             "ends_each_tile": ~now | (slot.tile_end == expects_end),
             "ends_the_step_after_all_tiles": ~now | (slot.step_end == (slot.tile_end & (tile == tiles - 1))),
@@ -104,7 +110,7 @@ class EventBufferClaim(Claim):
             "invents_nothing": ~slot.valid | (steps != 0),
             "ends_nothing_without_a_slot": slot.valid | ~(slot.tile_end | slot.step_end),
             "leaves_no_gap": ~due | slot.valid,
-            "holds_while_told": ~held | ((Value.cast(slot) == was_slot) & (block.address == was_address)),
+            "holds_while_told": ~held | ((Value.cast(slot) == was_slot) & (comes_back == was_event)),
             "takes_the_next_step": (steps > 1) | block.i.ready,
             "holds_no_more_than_three_steps": steps <= 3,
             "writes_spikes": block.write == (entering & ~self.tick),

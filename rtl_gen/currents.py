@@ -8,7 +8,12 @@ from snnhw.fixed import unsigned_bits
 from snnhw.plan import LayerPlan
 from snnhw.plan.synapses import Dense, Scattered
 
-__all__ = ["Currents"]
+__all__ = ["Currents", "currents_names"]
+
+
+def currents_names(banks: int) -> list[str]:
+    """Return the names of the memories of currents, those of the two halves side by side."""
+    return [f"currents_{bank}_{half}" for bank in range(banks) for half in range(2)]
 
 
 class Currents(wiring.Component):
@@ -118,6 +123,7 @@ class Currents(wiring.Component):
         m.d.comb += self.free.eq(~behind[1] & ~self.clearing)
 
         sweep_place, sweep_bank, taken_place, taken_lane, complete = self._sweep(m, begin, sweeping, swept_all)
+        names = iter(currents_names(banks))
         totals: list[Value] = []
         swept_words: list[Value] = []
         for bank in range(banks):
@@ -133,7 +139,7 @@ class Currents(wiring.Component):
             reads = self.currents_read & (sweep_bank == bank) if banks > 1 else self.currents_read
             clears = self.currents_clear & (taken_lane == bank) if banks > 1 else self.currents_clear & complete
             for side in range(2):
-                m.submodules[f"currents_{bank}_{side}"] = currents = memory.Memory(shape=bits, depth=words, init=[])
+                m.submodules[next(names)] = currents = memory.Memory(shape=bits, depth=words, init=[])
                 read, write = currents.read_port(), currents.write_port()
                 mine = Signal(name=f"mine_{bank}_{side}")  # it is being swept
                 m.d.comb += [

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from rtl_gen.accelerator import DOMAIN, Accelerator
+from rtl_gen.currents import currents_names
 from rtl_gen.hierarchy import Contents, convert_hierarchy, insert_contents
 from snnhw.files import write_bytes
 from snnhw.plan import Plan
@@ -17,7 +18,7 @@ TOP = "snnhw_top"
 
 # Icarus 11 leaves `always @*` blocks undefined and refuses the functions that `$pmux` becomes: proc and pmuxtree.
 # Enables and synchronous resets become `if` (opt_dff), what they leave undefined becomes 0, so nothing simulates as X.
-_SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc", "pmuxtree", "opt_clean", "opt_dff", "opt_expr",
+_SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc -norom", "pmuxtree", "opt_clean", "opt_dff", "opt_expr",
            "setundef -zero", "memory_collect", "opt_clean -purge", f"write_verilog -noattr -extmem {TOP}.v")
 _INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?"
                       r"    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
@@ -54,7 +55,9 @@ def _convert(plan: Plan, trace: bool) -> tuple[str, dict[tuple[str, str], Conten
 
 
 def _written(plan: Plan) -> set[str]:
-    return {memory.role for layer in plan.layers for memory in layer.memories if memory.content != "rom"}
+    names = {name for layer in plan.layers for memory in layer.memories if memory.content != "rom"
+             for name in (currents_names(memory.copies // 2) if memory.role == "currents" else [memory.role])}
+    return {*names, "storage"}  # of a queue
 
 
 def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:

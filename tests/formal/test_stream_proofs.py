@@ -2,7 +2,7 @@
 """Unbounded proofs of the small blocks, each with witnesses that it is not empty and broken blocks it must refute."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,6 +44,17 @@ def test_registers_reach(block, capacity, cover):
 @pytest.mark.parametrize(("inputs", "bits", "tiles"), BUFFERS)
 def test_event_buffers_replay_every_timestep(inputs, bits, tiles):
     holds(EventBufferClaim(EventBuffer(inputs=inputs, address_bits=bits, tiles=tiles)), written={"events"})
+
+
+@pytest.mark.parametrize(("inputs", "bits", "tiles", "value_bits"), [(1, 1, 1, 2), (2, 1, 1, 2), (2, 1, 2, 1)])
+def test_event_buffers_bring_values_back(inputs, bits, tiles, value_bits):
+    claim = EventBufferClaim(EventBuffer(inputs=inputs, address_bits=bits, tiles=tiles, value_bits=value_bits))
+    holds(claim, written={"events"})
+
+
+@pytest.mark.parametrize("cover", EventBufferClaim.covers)
+def test_event_buffers_with_values_reach(cover):
+    fails(EventBufferClaim(EventBuffer(inputs=2, address_bits=1, tiles=1, value_bits=2), cover), written={"events"})
 
 
 @pytest.mark.parametrize("cover", EventBufferClaim.covers)
@@ -116,8 +127,8 @@ class Elsewhere(wiring.Component):
 
     def __init__(self, fault):
         self.fault = fault
-        self.block = EventBuffer(inputs=2, address_bits=1, tiles=2)
-        self.inputs, self.tiles, self.address_bits = 2, 2, 1
+        self.inputs, self.tiles, self.address_bits, self.value_bits = 2, 2, 1, 2 * (fault == "value")
+        self.block = EventBuffer(inputs=2, address_bits=1, tiles=2, value_bits=self.value_bits)
         super().__init__(self.block.signature)
 
     def elaborate(self, platform):
@@ -132,6 +143,8 @@ class Elsewhere(wiring.Component):
         match self.fault:
             case "address":
                 m.d.comb += self.address.eq(block.address ^ (count == 3))
+            case "value":
+                m.d.comb += self.value.eq(Mux(count == 3, -1, block.value))
             case "end of tile":
                 m.d.comb += self.slot.tile_end.eq(block.slot.tile_end | (count == 2))
             case "end of sample":
@@ -143,7 +156,7 @@ class Elsewhere(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("fault", ["address", "end of tile", "end of sample", "empty", "gap"])
+@pytest.mark.parametrize("fault", ["address", "value", "end of tile", "end of sample", "empty", "gap"])
 def test_a_broken_event_buffer_is_found(fault):
     fails(EventBufferClaim(Elsewhere(fault)), written={"events"})
 

@@ -189,3 +189,17 @@ def test_written_memories_have_no_initial_contents():
     initialised = re.findall(r'cell \$meminit_v2 .*\n    parameter \\MEMID "\\\\(\w+)"', text)
     assert initialised == ["parameters"]
     assert "COLLISION_X_MASK 1'0" not in text
+
+
+@pytest.mark.parametrize(("name", "banks"), [("csc", 3), ("block", 1)])
+def test_so_have_both_halves_of_the_currents(name, banks, tmp_path):
+    graph = small_plan().graph
+    plan = make_plan(graph, lanes={"layer": 3, "out": 3}, formats=name)
+    names = [f"currents_{bank}_{half}" for bank in range(banks) for half in range(2)]
+    emit_verilog(plan, tmp_path)
+    marked = re.findall(r"\(\* no_rw_check \*\)\n  reg .*\] (currents_\w+) \[", (tmp_path / f"{TOP}.v").read_text())
+    assert sorted(marked) == sorted(names * 2)
+    text = to_rtlil(plan)
+    assert not [memory for memory in re.findall(r'cell \$meminit_v2 .*\n    parameter \\MEMID "\\\\(\w+)"', text)
+                if memory.startswith("currents")]
+    assert "COLLISION_X_MASK 1'0" not in text
