@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from snnhw.errors import FileError, NetworkError, UsageError
 from snnhw.files import read_json
 from snnhw.ir import load_graph
-from snnhw.plan.plan import Plan
+from snnhw.plan.plan import Control, Plan
 from snnhw.plan.planner import make_plan
 
 __all__ = ["Choices", "load_plan"]
@@ -25,6 +25,8 @@ class Choices(BaseModel):
         Of each layer.
     load_weights, decide : bool
         As of the plan.
+    control : str or None
+        As of the plan.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -34,6 +36,7 @@ class Choices(BaseModel):
     formats: dict[str, str] = {}
     packings: dict[str, str] = {}
     decide: bool = False
+    control: Control | None = None
 
     @classmethod
     def of(cls, plan: Plan) -> "Choices":
@@ -44,6 +47,7 @@ class Choices(BaseModel):
             packings={layer.name: layer.packing.name if layer.packing else "none" for layer in plan.layers},
             load_weights=plan.loaded_words > 0,
             decide=plan.decide,
+            control=plan.control,
         )
 
     def arguments(self) -> dict[str, Any]:

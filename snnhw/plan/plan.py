@@ -15,8 +15,9 @@ from snnhw.plan.packing import Packing
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
 
-__all__ = ["LayerPlan", "Memory", "Plan", "Source"]
+__all__ = ["Control", "LayerPlan", "Memory", "Plan", "Source"]
 
+Control = Literal["axi4-lite", "wishbone"]
 Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters", "queue"]
 
 
@@ -327,12 +328,15 @@ class Plan:
         The core whose spikes leave the accelerator.
     decide : bool
         The accelerator also gives the decision of each sample.
+    control : str or None
+        Bus of the control port, see :mod:`snnhw.plan.registers`; None for an accelerator without one.
     """
 
     graph: Graph
     layers: tuple[LayerPlan, ...]
     output: int
     decide: bool = False
+    control: Control | None = None
 
     @property
     def inputs(self) -> int:

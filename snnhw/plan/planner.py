@@ -3,15 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
 from snnhw.errors import UsageError, raise_problems
 from snnhw.fixed import signed_bits
 from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
+from snnhw.plan.adjustable import widened
 from snnhw.plan.formats import EXPECTED_RATE, FORMATS, Alternative, alternatives, best
 from snnhw.plan.packing import PACKINGS, Packing, pack
-from snnhw.plan.plan import LayerPlan, Plan, Source
+from snnhw.plan.plan import Control, LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
 from snnhw.plan.synapses import Edge, Scattered, dense_matrix, edges_of, path_of, scatter
 
@@ -213,7 +215,8 @@ def _lanes(asked: int | Mapping[str, int], names: Sequence[str], sizes: Sequence
 
 
 def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False,
-              formats: str | Mapping[str, str] = AUTO, packings: str | Mapping[str, str] = AUTO, decide: bool = False) -> Plan:
+              formats: str | Mapping[str, str] = AUTO, packings: str | Mapping[str, str] = AUTO, decide: bool = False,
+              control: Control | None = None) -> Plan:
     """Plan one core for each population of neurons of `graph`, and for each maximum pool.
 
     Parameters
@@ -235,6 +238,9 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         book can be loaded: those that the graph has in this layer.
     decide : bool
         Also give the decision of each sample, with its score and its margin, on a stream of its own.
+    control : str or None
+        Bus of a control port, ``"axi4-lite"`` or ``"wishbone"``. With one, sums are as wide as they need to be for every value
+        that the port can give to thresholds and decays.
 
     Raises
     ------
@@ -242,8 +248,10 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         Something in the network has no hardware here; all such layers are named.
     UsageError
         The lanes name an unknown layer, or are not between 1 and 256; a format or a packing is unknown or does not suit its
-        layer.
+        layer; or there is no such control port.
     """
+    if control is not None and control not in get_args(Control):
+        raise UsageError(f"control must be {' or '.join(map(repr, get_args(Control)))}, not {control!r}")
     wiring = _Wiring(graph)
     raise_problems(wiring.problems())
     names = [node.name for node in wiring.cores]
@@ -274,8 +282,10 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
             count = synapses.lanes
         neuron = _population(node)
         ranges = state_ranges(synapses.current_range(*_ends(sources)), neuron, graph.timesteps)
+        if control is not None:
+            ranges = widened(ranges, neuron.spec)
         sums = tuple(dict.fromkeys(item.name for edges in wiring.edges[node.name].values() for edge in edges
                                    for item in edge.nodes if item.name != node.name))
         layers.append(LayerPlan(index, neuron, sums, sources, synapses, math.prod(graph.shapes[node.name]), count, ranges,
                                 load_weights, packing))
-    return Plan(graph, tuple(layers), wiring.index[wiring.output], decide)
+    return Plan(graph, tuple(layers), wiring.index[wiring.output], decide, control)
