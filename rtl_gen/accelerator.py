@@ -7,6 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out, connect
 
+from rtl_gen.checksum import WeightIntake
+from rtl_gen.control import ControlBank
+from rtl_gen.control_ports import control_port, port_members
 from rtl_gen.decision import Decider
 from rtl_gen.events import event_layout
 from rtl_gen.layer import Layer
@@ -15,6 +18,7 @@ from rtl_gen.registers import InputRegister, OutputRegister
 from rtl_gen.routing import Fork, Merge, Queue
 from rtl_gen.walker import input_value
 from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.registers import register_map
 
 __all__ = ["DOMAIN", "Accelerator"]
 
@@ -54,6 +58,8 @@ class Accelerator(wiring.Component):
         ``tvalid``, ``tready``, ``tdata``, ``tlast``; only of a plan that decides. One beat for each sample, of which
         :class:`~snnhw.plan.decision.DecisionPlan` has the layout, so `tlast` is high with it. While it is not taken, the last
         tick of the next sample waits, and all behind it; :class:`~rtl_gen.decision.Decider` says how late it comes.
+    s_axi_control_*, wb_* :
+        Only with a control port, see :mod:`rtl_gen.control_ports`.
     trace{k}_valid, trace{k}_neuron, trace{k}_membrane, trace{k}_spike : ``Out``
         Only with `trace`: layer k writes a new state.
     """
@@ -72,12 +78,15 @@ class Accelerator(wiring.Component):
         if plan.decision is not None:
             members |= {"m_axis_result_tvalid": Out(1), "m_axis_result_tready": In(1),
                         "m_axis_result_tdata": Out(8 * plan.decision.result_bytes), "m_axis_result_tlast": Out(1)}
+        if plan.control is not None:
+            members |= port_members(plan.control, register_map(plan).address_bits)
         if trace:
             for k, layer in enumerate(plan.layers):
                 members |= {f"trace{k}_valid": Out(1), f"trace{k}_neuron": Out(layer.output_address_bits),
                             f"trace{k}_membrane": Out(signed(layer.state_bits)), f"trace{k}_spike": Out(1)}
         super().__init__(members)
-        self.cores = tuple(Layer(layer) for layer in plan.layers)
+        self.cores = tuple(Layer(layer, controlled=plan.control is not None) for layer in plan.layers)
+        self.domains: dict[str, str] = {}  # of submodules that have a reset of their own, see :func:`convert_hierarchy`
 
     @property
     def loaded(self) -> tuple[LayerPlan, ...]:
@@ -144,6 +153,9 @@ class Accelerator(wiring.Component):
                     core.load_address.eq(loader.address),
                     core.load_data.eq(loader.i.payload),
                 ]
+        if plan.control is not None:
+            m.submodules.control = bank = ControlBank(plan)
+            closed.append(~bank.taking)
         if closed:
             m.d.comb += [source.i.valid.eq(self.s_axis_tvalid & ~Cat(closed).any()),
                          self.s_axis_tready.eq(source.i.ready & ~Cat(closed).any())]
@@ -151,7 +163,51 @@ class Accelerator(wiring.Component):
             for k, core in enumerate(self.cores):
                 for name in ("valid", "neuron", "membrane", "spike"):
                     m.d.comb += getattr(self, f"trace{k}_{name}").eq(getattr(core, f"trace_{name}"))
+        if plan.control is not None:
+            return self._controlled(m, bank)
         return DomainRenamer(DOMAIN)(m)
+
+    def _controlled(self, m: Module, bank: ControlBank) -> Fragment:
+        """Join the control port. What it can clear, and what it can load again, have resets of their own."""
+        plan = self.plan
+        assert plan.control is not None
+        m.submodules.control_port = port = control_port(plan.control, register_map(plan).address_bits)
+        connect(m, port.bus, bank.bus)
+        for name, member in port_members(plan.control, port.address_bits).items():
+            outer, inner = getattr(self, name), getattr(port, name)
+            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        m.d.comb += [
+            bank.s_valid.eq(self.s_axis_tvalid), bank.s_ready.eq(self.s_axis_tready), bank.s_tick.eq(self.s_axis_tlast),
+            bank.m_valid.eq(self.m_axis_tvalid), bank.m_ready.eq(self.m_axis_tready), bank.m_tick.eq(self.m_axis_tlast),
+        ]
+        for k, core in enumerate(self.cores):
+            for name, member in bank.signals[k].items():
+                outer = {"valid": core.o.valid, "ready": core.o.ready, "tick": core.o.payload.tick}.get(name)
+                outer, inner = getattr(core, name) if outer is None else outer, getattr(bank, f"layer{k}_{name}")
+                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        resets = {"run": bank.clear}
+        if self.loaded:
+            loader = m.submodules.loader
+            m.submodules.intake = intake = WeightIntake(width=len(loader.i.payload), words=plan.loaded_words)
+            resets["load"] = bank.reload
+            m.d.comb += [
+                intake.i.valid.eq(self.s_axis_weights_tvalid),
+                intake.i.payload.eq(self.s_axis_weights_tdata),
+                self.s_axis_weights_tready.eq(intake.i.ready),
+                loader.i.valid.eq(intake.write),
+                loader.i.payload.eq(intake.word),
+                bank.loaded.eq(loader.done), bank.complete.eq(intake.complete),
+                bank.count.eq(intake.count), bank.crc.eq(intake.crc),
+                intake.chunk.eq(bank.chunk), intake.chunk_valid.eq(bank.chunk_valid), bank.chunk_ready.eq(intake.chunk_ready),
+            ]
+        for name, reset in resets.items():
+            m.domains += (inner := ClockDomain(name, local=True))
+            m.d.comb += [inner.clk.eq(self.aclk), inner.rst.eq(~self.aresetn | reset)]
+        fragment = Fragment.get(m, None)
+        for index, (child, name, location) in enumerate(fragment.subfragments):
+            self.domains[name] = {"control": DOMAIN, "control_port": DOMAIN, "loader": "load", "intake": "load"}.get(name, "run")
+            fragment.subfragments[index] = DomainRenamer(self.domains[name])(child), name, location
+        return DomainRenamer(DOMAIN)(fragment)
 
     def _join(self, m: Module, source: InputRegister, sinks: Sequence[wiring.PureInterface]) -> None:
         """Join the cores: what several take is forked, what one takes from several is merged; `sinks` take the output."""

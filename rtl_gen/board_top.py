@@ -1,10 +1,11 @@
 """Top of a bitstream: the core behind a serial line."""
 
 import re
+from collections.abc import Mapping
 from typing import Protocol
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,6 +41,8 @@ class CorePorts(wiring.Component):
     ----------
     form : Format
         Sizes of its messages.
+    idle : mapping of str to int
+        Inputs that nothing is joined to, with their widths; they are held at 0.
 
     Members
     -------
@@ -47,8 +50,8 @@ class CorePorts(wiring.Component):
         As :class:`rtl_gen.Accelerator` has them; its clock is the domain ``sync``.
     """
 
-    def __init__(self, form: Format):
-        self.form = form
+    def __init__(self, form: Format, idle: Mapping[str, int] | None = None):
+        self.form, self.idle = form, dict(idle or {})
         members = {"aresetn": In(1)}
         for name, flow, reverse, width in (("s_axis", In, Out, 8 * form.input_bytes), ("m_axis", Out, In, 8 * form.output_bytes)):
             members |= {f"{name}_tvalid": flow(1), f"{name}_tready": reverse(1), f"{name}_tdata": flow(width),
@@ -65,7 +68,8 @@ class CorePorts(wiring.Component):
         m = Module()
         ports = {("i_" if member.flow is In else "o_") + name: getattr(self, name)
                  for name, member in self.signature.members.items()}
-        m.submodules.core = Instance(CORE_NAME, i_aclk=ClockSignal(), **ports)
+        rest = {f"i_{name}": Const(0, width) for name, width in self.idle.items()}
+        m.submodules.core = Instance(CORE_NAME, i_aclk=ClockSignal(), **ports, **rest)
         return m
 
 
@@ -168,13 +172,15 @@ class BoardTop(wiring.Component):
         return m
 
 
-def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool, clock: ClockSettings | None = None) -> str:
+def board_top_rtlil(form: Format, board: Board, *, led_inverted: bool, clock: ClockSettings | None = None,
+                    idle: Mapping[str, int] | None = None) -> str:
     """Return the RTLIL of the module ``snnhw_board``, with ports ``clk, uart_rx, uart_tx, led`` and the core as an instance.
 
     Modules are named after their place, ``snnhw_board_board_receiver``. Without a `clock` it runs at that of the board; with one
-    that needs no other, it has no port ``clk``.
+    that needs no other, it has no port ``clk``. `idle` are inputs of the core that are held at 0, with their widths.
     """
-    top = BoardTop(form, clock_hz=clock.hz if clock else board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted)
+    top = BoardTop(form, clock_hz=clock.hz if clock else board.clock.hz, baud=board.uart.baud, led_inverted=led_inverted,
+                   core=CorePorts(form, idle))
     if clock is not None:
         maker = ClockMaker(clock, device=board.variant or "")
         clk = Signal(name="clk")

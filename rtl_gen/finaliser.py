@@ -3,15 +3,16 @@
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.events import event_layout
 from rtl_gen.neuron import Neuron, Parameters, Pipeline
-from snnhw.fixed import Interval, pack_words
+from snnhw.fixed import Interval, pack_words, signed_bits, unsigned_bits
 from snnhw.plan import LayerPlan
+from snnhw.plan.adjustable import adjustables
 from snnhw.plan.stages import pause_slots, write_stage
 
-__all__ = ["Finaliser"]
+__all__ = ["Finaliser", "adjust_members"]
 
 
 class Finaliser(wiring.Component):
@@ -41,6 +42,8 @@ class Finaliser(wiring.Component):
     ----------
     layer : LayerPlan
         Sizes, widths and arithmetic.
+    controlled : bool
+        There is a control port, which adjusts parameters and counts what saturates.
 
     Members
     -------
@@ -57,15 +60,21 @@ class Finaliser(wiring.Component):
         A new state is written: of which neuron, its value, and whether the neuron fired.
     state_count, state_synapse : ``Out``
         How often it fired, only of neurons that count beyond 1; its synaptic current, only of neurons that have one.
+    adjust_threshold, adjust_decay, adjust_synapse : ``In``
+        Only if `controlled`, those of :func:`~snnhw.plan.adjustable.adjustables`. Change them while no neuron is under way.
+    saturations : ``Out(2)``
+        Only if `controlled`: how many words of the neuron that is written were clipped.
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
+    def __init__(self, layer: LayerPlan, *, controlled: bool = False):
+        self.layer, self.controlled = layer, controlled
         members: dict[str, object] = {"parameters_read": Out(1)} if layer.parameter_bits else {}
         if layer.spec.grades > 1:
             members["state_count"] = Out(layer.value_bits)
         if layer.synapse_bits:
             members["state_synapse"] = Out(signed(layer.synapse_bits))
+        if controlled:
+            members |= adjust_members(layer) | {"saturations": Out(2)}
         super().__init__(members | {
             "valid": In(1),
             "sum": In(signed(layer.current_bits)),
@@ -144,7 +153,9 @@ class Finaliser(wiring.Component):
             m.d.comb += synapse.eq(Mux(starts, 0, read_port.data[layer.state_bits:].as_signed()))
 
         current = pipeline.delay(self.sum + self.weight, "current", layer.current_bits)
-        update = Neuron(layer, pipeline, parameters).update(stored, synapse, current)
+        update = Neuron(layer, pipeline, parameters, observed=self.controlled).update(stored, synapse, current)
+        if self.controlled:
+            m.d.comb += self.saturations.eq(Mux(self.state_write, sum(update.clipped, Const(0)), 0))
         m.d.comb += [
             self.state_write.eq(valids[last_stage] & run),
             self.state_value.eq(update.state),
@@ -210,7 +221,18 @@ class Finaliser(wiring.Component):
             if name not in values:
                 number = int(np.asarray(array))
                 values[name] = Const(number, signed(Interval(number, number).bits))
-        return Parameters(values, pipeline)
+        held = set()
+        for item in adjustables(self.layer.spec) if self.controlled else ():
+            name = "synapse_" * (item.name == "synapse") + item.kind
+            values[name] = getattr(self, f"adjust_{item.name}")
+            held.add(name)
+        return Parameters(values, pipeline, held)
+
+
+def adjust_members(layer: LayerPlan) -> dict[str, Member]:
+    """Return the inputs for what a control port adjusts: no wider than every value it may have."""
+    return {f"adjust_{item.name}": In(unsigned(unsigned_bits(item.highest)) if item.kind == "shift"
+                                      else signed(signed_bits(item.lowest, item.highest))) for item in adjustables(layer.spec)}
 
 
 def _reset_amount(layer: LayerPlan) -> np.ndarray:

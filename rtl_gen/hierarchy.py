@@ -46,11 +46,12 @@ def convert_hierarchy(component: wiring.Component, *, name: str, domain: str) ->
     Parameters
     ----------
     component : wiring.Component
-        Is used up: the signals of the components in it are renamed.
+        Is used up: the signals of the components in it are renamed. Its attribute ``domains``, if it has one, tells by name
+        which components in it have another domain, with the same clock and a reset of its own.
     name : str
         Name of the top module.
     domain : str
-        The one clock domain below the top.
+        The clock domain of the top, and of all that is below it but what it says.
 
     Returns
     -------
@@ -112,8 +113,10 @@ def _convert(fragment: Fragment, component: wiring.Component, name: str, domain:
             memories[child_name] = child._data
         if part is None or isinstance(part, memory.Memory):
             continue
-        _convert(child, part, f"{name}_{child_name}", domain, modules, contents)
-        clocks = {f"{domain}_clk": ClockSignal(domain), f"{domain}_rst": ResetSignal(domain)}  # of a part that has registers
+        inner = getattr(component, "domains", {}).get(child_name, domain)
+        _convert(child, part, f"{name}_{child_name}", inner, modules, contents)
+        # Of a part that has registers: the same clock everywhere, so that no simulator sees two.
+        clocks = {f"{inner}_clk": ClockSignal(domain), f"{inner}_rst": ResetSignal(inner)}
         ports: dict[str, object] = {f"i_{port}": signal for port, signal in clocks.items() if f" \\{port}\n" in modules[-1]}
         for port, signal, is_input in _ports(part):
             ports[f"{'i' if is_input else 'o'}_{port}"] = signal

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl_gen.accumulator import Accumulator
 from rtl_gen.events import EventBuffer, event_layout
-from rtl_gen.finaliser import Finaliser
+from rtl_gen.finaliser import Finaliser, adjust_members
 from rtl_gen.loader import address_bits
 from rtl_gen.walker import Walker, input_value
 from snnhw.plan import LayerPlan
@@ -26,6 +26,8 @@ class Layer(wiring.Component):
     ----------
     layer : LayerPlan
         What it computes, and how.
+    controlled : bool
+        There is a control port.
 
     Members
     -------
@@ -42,10 +44,12 @@ class Layer(wiring.Component):
         Only of cores that walk lists: no event may come yet, the currents are being cleared after a reset.
     load_active, load_write, load_address, load_data : ``In``
         Only with loaded weights, see :class:`~rtl_gen.accumulator.Accumulator`.
+    adjust_threshold, adjust_decay, adjust_synapse, saturations :
+        Only if `controlled`, see :class:`~rtl_gen.finaliser.Finaliser`.
     """
 
-    def __init__(self, layer: LayerPlan):
-        self.layer = layer
+    def __init__(self, layer: LayerPlan, *, controlled: bool = False):
+        self.layer, self.controlled = layer, controlled
         weights, *_ = layer.memories
         members: dict[str, object] = {
             "i": In(stream.Signature(event_layout(layer.input_address_bits, input_value(layer)))),
@@ -61,12 +65,14 @@ class Layer(wiring.Component):
         if layer.weights_loaded:
             members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
                         "load_data": In(weights.width)}
+        if controlled:
+            members |= adjust_members(layer) | {"saturations": Out(2)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        m.submodules.finaliser = finaliser = Finaliser(layer)
+        m.submodules.finaliser = finaliser = Finaliser(layer, controlled=self.controlled)
         m.submodules.event_list = events = EventBuffer(
             inputs=layer.inputs, address_bits=layer.input_address_bits, value_bits=layer.input_value_bits,
             tiles=1 if layer.scattered else layer.tiles)
@@ -98,6 +104,9 @@ class Layer(wiring.Component):
         if layer.weights_loaded:
             m.d.comb += [getattr(sums, name).eq(getattr(self, name))
                          for name in ("load_active", "load_write", "load_address", "load_data")]
+        if self.controlled:
+            m.d.comb += self.saturations.eq(finaliser.saturations)
+            m.d.comb += [getattr(finaliser, name).eq(getattr(self, name)) for name in adjust_members(layer)]
         return m
 
     def _accumulator(self, m: Module, finaliser: Finaliser) -> Accumulator:

@@ -1,5 +1,6 @@
 """The arithmetic of a neuron, stage by stage."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +37,33 @@ class Pipeline:
 
 
 class Parameters:
-    """Parameters of the neuron that is in a stage: constants, or what was read, delayed as far as it is used."""
+    """Parameters of the neuron that is in a stage: constants, or what was read, delayed as far as it is used.
 
-    def __init__(self, values: dict[str, Value], pipeline: Pipeline):
+    Parameters
+    ----------
+    values : dict of str to Value
+        Each in stage 1.
+    pipeline : Pipeline
+        Delays them.
+    held : collection of str
+        Those that are the same in every stage, because they change only while no neuron is under way.
+    """
+
+    def __init__(self, values: dict[str, Value], pipeline: Pipeline, held: Collection[str] = ()):
         self._stages = {name: {1: value} for name, value in values.items()}
         self._pipeline = pipeline
+        self._held = frozenset(held)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._stages
+
+    def held(self, name: str) -> bool:
+        """Return whether a parameter is no constant, but the same in every stage."""
+        return name in self._held
 
     def __call__(self, name: str, stage: int) -> Value:
         stages = self._stages[name]
-        if isinstance(constant := next(iter(stages.values())), Const):
+        if isinstance(constant := next(iter(stages.values())), Const) or name in self._held:
             return constant
         for later in range(max(stages) + 1, stage + 1):
             stages[later] = self._pipeline.delay(stages[later - 1], f"{name}_{later}")
@@ -67,20 +86,25 @@ class Update:
         How often it fires, of neurons that count beyond 1.
     synapse : Value or None
         New synaptic current, of neurons that have one.
+    clipped : tuple of Value
+        Whether each word that saturates was clipped.
     """
 
     state: Value
     spike: Value
     count: Value | None
     synapse: Value | None
+    clipped: tuple[Value, ...]
 
 
 class Neuron:
-    """Datapath of an update, from stage 1 to the write stage."""
+    """Datapath of an update, from stage 1 to the write stage; also of what was clipped, if it is `observed`."""
 
-    def __init__(self, layer: LayerPlan, pipeline: Pipeline, parameter: Parameters):
+    def __init__(self, layer: LayerPlan, pipeline: Pipeline, parameter: Parameters, *, observed: bool = False):
+        self._observed = observed
         self.layer, self.spec = layer, layer.spec
         self._pipeline, self._delay, self._parameter = pipeline, pipeline.delay, parameter
+        self._clipped: list[tuple[Value, int]] = []  # and the stage in which it is known
 
     def update(self, membrane: Value, synapse: Value | None, current: Value) -> Update:
         """Return the update, from the stored state, the stored synaptic current and the sum in stage 1."""
@@ -94,7 +118,7 @@ class Neuron:
             assert layer.synapse is not None
             leaked = self._leak(spec.synapse, _narrow(synapse, layer.synapse.bits), "synapse_factor", 1, "synapse_")
             total = delay(leaked + drive, "synapse_total", layer.synapse_update_bits)
-            synapse = drive = delay(self._saturate(total, layer.synapse_bits), "synapse_drive")
+            synapse = drive = delay(self._saturate(total, layer.synapse_bits, stage + 1), "synapse_drive")
             stage += 2
             synapse = self._later(synapse, "synapse", write_stage(layer) - stage)
 
@@ -121,7 +145,7 @@ class Neuron:
             total = delay(total - Mux(fired, parameter("reset_amount", stage), 0), "remainder", layer.update_bits)
             stage += 1
 
-        state, count = self._saturate(total, layer.state_bits), None
+        state, count = self._saturate(total, layer.state_bits, stage), None
         spike: Value = Const(0) if spec.output == "state" else self._compare(total, parameter("threshold", stage))
         if spec.grades > 1:
             state, spike, count = self._count(state, stage)
@@ -132,7 +156,9 @@ class Neuron:
         elif spec.reset_time == "immediate" and target:
             state = Mux(spike, parameter("reset_amount", stage), state)
         assert stage == write_stage(layer), "the schedule of the plan and the pipeline must agree"
-        return Update(state, spike, count, synapse)
+        clipped = tuple(self._later(flag, f"clipped_{index}", stage - known)
+                        for index, (flag, known) in enumerate(self._clipped)) if self._observed else ()
+        return Update(state, spike, count, synapse, clipped)
 
     def _later(self, value: Value, name: str, stages: int) -> Value:
         """Return `value` so many stages later."""
@@ -154,15 +180,17 @@ class Neuron:
                 return product[lowest:].as_signed()
             up = Mux(product[-1], (1 << decay.shift) - 1, 0)
             return delay((product + up) >> decay.shift, f"{name}rounded")
-        leaked = state - (state >> decay.shift) if decay.kind == "shift" else state
+        amount: Value | int = self._parameter(f"{name}shift", stage) if f"{name}shift" in self._parameter else decay.shift
+        leaked = state - (state >> amount) if decay.kind == "shift" else state
         return delay(leaked if replacement is None else Mux(*replacement, leaked), f"{name}decayed", len(state))
 
-    def _saturate(self, total: Value, bits: int) -> Value:
-        """Clip to a word, by the signs alone: outside it the bits above the word differ."""
+    def _saturate(self, total: Value, bits: int, stage: int) -> Value:
+        """Clip to a word, by the signs alone: outside it the bits above the word differ. `total` is there in `stage`."""
         if self.spec.overflow == "exact" or len(total) <= bits:
             return total
         above, sign = total[bits - 1:], total[-1]
         inside = above.all() | ~above.any()
+        self._clipped.append((~inside, stage))
         return Mux(inside, total[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
 
     def _compare(self, total: Value, threshold: Value) -> Value:
@@ -172,7 +200,7 @@ class Neuron:
         """
         lowest, _ = signed_range(self.layer.state_bits)
         reached = total >= threshold
-        if self.spec.overflow == "saturate" and np.min(self.spec.threshold) == lowest:
+        if self.spec.overflow == "saturate" and (np.min(self.spec.threshold) == lowest or self._parameter.held("threshold")):
             reached = reached | (threshold == lowest)
         return reached
 

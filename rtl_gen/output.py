@@ -13,6 +13,8 @@ from snnhw.errors import FileError
 from snnhw.files import atomic_folder, write_bytes
 from snnhw.ir import save_graph
 from snnhw.plan import Choices, Plan, plan_rows
+from snnhw.plan.register_text import register_files
+from snnhw.plan.registers import register_map
 from snnhw.tools import package_version
 
 __all__ = ["generate"]
@@ -51,6 +53,8 @@ def generate(plan: Plan, folder: Path, *, board: Board | None = None, vectors: b
     files["plan.json"] = _json({"schema": 1, "network": plan.graph.name, "layers": plan_rows(plan)})
     files["names.json"] = _json({"schema": 1, "network": plan.graph.name, "instances": {
         f"{TOP}.layer{layer.index}": {"sums": list(layer.sums), "neurons": layer.neuron.name} for layer in plan.layers}})
+    if plan.control is not None:
+        files |= {f"regs/{name}": content for name, content in register_files(register_map(plan)).items()}
     for path in sorted(asset("sim").iterdir()):
         if path.is_file() and not path.name.startswith("."):
             files[f"sim/{path.name}"] = path.read_bytes()

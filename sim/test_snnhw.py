@@ -48,6 +48,9 @@ class Vectors:
 class Broken(Exception):
     """The accelerator broke a rule of its interface."""
 
+CONTROL_AXI = "awvalid", "awaddr", "wvalid", "wdata", "wstrb", "bready", "arvalid", "araddr", "rready"
+CONTROL_WISHBONE = "cyc", "stb", "we", "adr", "dat_w", "sel"
+
 
 class Bench:
     """Drives and watches the accelerator, cycle by cycle.
@@ -66,6 +69,10 @@ class Bench:
         if vectors.decides:
             names += [f"m_axis_result_t{name}" for name in ("valid", "ready", "data", "last")]
         self.ports = {name: getattr(dut, name) for name in names}
+        # A control port asks for nothing while its inputs are 0; a simulator would leave them undefined.
+        for name in (*(f"s_axi_control_{part}" for part in CONTROL_AXI), *(f"wb_{part}" for part in CONTROL_WISHBONE)):
+            if hasattr(dut, name):
+                getattr(dut, name).value = 0
         layers = [getattr(dut, f"layer{index}") for index in range(len(vectors.layers))]
         self.traces = [[getattr(layer, f"trace_{name}") for name in ("valid", "neuron", "spike", "membrane")] for layer in layers]
         self.rising, self.falling = RisingEdge(dut.aclk), FallingEdge(dut.aclk)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rtl_gen.board_pins import board_pins
 from rtl_gen.board_top import BOARD_NAME, board_format, board_top_rtlil
+from rtl_gen.control_ports import control_inputs
 from snnhw.board import Board
 from snnhw.build.family import FAMILIES
 from snnhw.plan import Plan
@@ -18,7 +19,8 @@ def board_verilog(plan: Plan, board: Board) -> bytes:
     pins = board_pins(board)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "board.il").write_text(board_top_rtlil(board_format(plan), board, led_inverted=pins["led"].inverted))
+        (folder / "board.il").write_text(board_top_rtlil(board_format(plan), board, led_inverted=pins["led"].inverted,
+                                                           idle=control_inputs(plan)))
         run_yosys(["read_rtlil board.il", "proc", "pmuxtree", "opt_clean", "memory_collect",
                    f"write_verilog -noattr {BOARD_NAME}.v"], folder)
         # The first line names the machine that Yosys was built on.

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rtl_gen.board_pins import Pin
 from rtl_gen.board_top import BOARD_NAME, CORE_NAME, board_top_rtlil
+from rtl_gen.control_ports import control_inputs
 from snnhw.board import Board, ClockSettings, shortages
 from snnhw.build.family import FAMILIES
 from snnhw.build.source import Source
@@ -73,7 +74,8 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
     name = CORE_NAME
     if top == "board":
         name = BOARD_NAME
-        files["board.il"] = board_top_rtlil(source.form, board, led_inverted=pins["led"].inverted, clock=clock).encode()
+        files["board.il"] = board_top_rtlil(source.form, board, led_inverted=pins["led"].inverted, clock=clock,
+                                            idle=control_inputs(source.plan)).encode()
         read.append("read_rtlil board.il")
     for file, content in files.items():
         (folder / file).write_bytes(content)
