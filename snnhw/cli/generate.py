@@ -10,6 +10,7 @@ from snnhw.cli.folding import fold_run, folding_table, parse_clock, parse_goal
 from snnhw.cli.options import Board as BoardOption
 from snnhw.cli.options import (
     Clock,
+    ControlPort,
     Debug,
     Decide,
     Fastest,
@@ -44,12 +45,13 @@ def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
              *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers)]
     words += ["--load-weights"] * (plan.loaded_words > 0) + ["--decide"] * plan.decide
+    words += [f"--control {plan.control}"] if plan.control is not None else []
     words += ([f"--board {board.name}"] if board is not None else [])
     return " ".join([*words, f"--samples {samples}"])
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            formats: Formats = None, decide: Decide = False,
+            formats: Formats = None, decide: Decide = False, control: ControlPort = None,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
@@ -74,11 +76,11 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
         goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
         assert goal is not None
         folding = fold_run(session, opened, target, goal, parse_clock(clock),
-                           {"load_weights": load_weights, "formats": parse_formats(formats)})
+                           {"load_weights": load_weights, "formats": parse_formats(formats), "control": control})
         plan = folding.plan
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
-                         formats=parse_formats(formats) or "auto")
+                         formats=parse_formats(formats) or "auto", control=control)  # type: ignore[arg-type]
     plan = replace(plan, decide=decide)
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
