@@ -135,7 +135,7 @@ class Accelerator(wiring.Component):
             m.d.comb += self.m_axis_tdata.eq(Mux(result.tick, 0, Cat(result.address, result.value)))
         else:
             m.d.comb += self.m_axis_tdata.eq(result.address)
-        closed: list[Value] = [core.clearing for core in self.cores if core.layer.scattered]  # no event may come in yet
+        closed: list[Value] = [core.clearing for core in self.cores if core.layer.clears]  # no event may come in yet
         if self.loaded:
             memories = [layer.memories[0] for layer in self.loaded]
             m.submodules.loader = loader = WeightLoader(depths=tuple(memory.depth for memory in memories),

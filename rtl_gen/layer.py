@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl_gen.accumulator import Accumulator
-from rtl_gen.events import EventBuffer, event_layout
+from rtl_gen.events import EventBitmap, EventBuffer, event_layout
 from rtl_gen.finaliser import Finaliser, adjust_members
 from rtl_gen.loader import address_bits
 from rtl_gen.walker import Walker, input_value
@@ -41,7 +41,7 @@ class Layer(wiring.Component):
         :func:`~snnhw.plan.accesses.access_names`: high for one cycle per access, of a memory, of the accumulators (`lanes`
         additions), of the finaliser (one neuron).
     clearing : ``Out(1)``
-        Only of cores that walk lists: no event may come yet, the currents are being cleared after a reset.
+        Only of cores that walk lists, or keep events as bits: no event may come yet, memories are cleared after a reset.
     load_active, load_write, load_address, load_data : ``In``
         Only with loaded weights, see :class:`~rtl_gen.accumulator.Accumulator`.
     adjust_threshold, adjust_decay, adjust_synapse, saturations :
@@ -60,7 +60,7 @@ class Layer(wiring.Component):
             "trace_spike": Out(1),
         }
         members |= {name: Out(1) for name in access_names(layer)}
-        if layer.scattered:
+        if layer.clears:
             members["clearing"] = Out(1)
         if layer.weights_loaded:
             members |= {"load_active": In(1), "load_write": In(1), "load_address": In(address_bits(weights.depth)),
@@ -73,10 +73,10 @@ class Layer(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.finaliser = finaliser = Finaliser(layer, controlled=self.controlled)
-        m.submodules.event_list = events = EventBuffer(
-            inputs=layer.inputs, address_bits=layer.input_address_bits, value_bits=layer.input_value_bits,
-            tiles=1 if layer.scattered else layer.tiles)
+        m.submodules.event_list = events = self._events()
         connect(m, flipped(self.i), events.i)
+        if isinstance(events, EventBitmap):
+            m.d.comb += [self.clearing.eq(events.clearing), self.events_clear.eq(events.clear)]
         sums = self._walker(m, events) if layer.scattered else self._accumulator(m, finaliser)
         connect(m, finaliser.o, flipped(self.o))
         m.d.comb += [
@@ -109,13 +109,21 @@ class Layer(wiring.Component):
             m.d.comb += [getattr(finaliser, name).eq(getattr(self, name)) for name in adjust_members(layer)]
         return m
 
+    def _events(self) -> EventBuffer | EventBitmap:
+        """Return what collects the events of a timestep."""
+        layer = self.layer
+        if layer.events == "bitmap":
+            return EventBitmap(inputs=layer.inputs, address_bits=layer.input_address_bits, tiles=layer.tiles)
+        return EventBuffer(inputs=layer.inputs, address_bits=layer.input_address_bits, value_bits=layer.input_value_bits,
+                           tiles=1 if layer.scattered else layer.tiles)
+
     def _accumulator(self, m: Module, finaliser: Finaliser) -> Accumulator:
         """Build the accumulators of dense synapses."""
         m.submodules.accumulator = accumulator = Accumulator(self.layer)
         m.d.comb += [finaliser.weight.eq(accumulator.weight), accumulator.take_last.eq(finaliser.take_last)]
         return accumulator
 
-    def _walker(self, m: Module, events: EventBuffer) -> Walker:
+    def _walker(self, m: Module, events: EventBuffer | EventBitmap) -> Walker:
         """Build the walker of all other synapses."""
         m.submodules.walker = walker = Walker(self.layer)
         m.d.comb += [getattr(self, name).eq(getattr(walker, name))

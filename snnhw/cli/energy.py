@@ -4,7 +4,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnhw.cli.options import Board, Debug, Formats, Json, Lanes, LoadWeights, Quiet, Run, parse_formats, parse_lanes
+from snnhw.cli.options import (
+    Board,
+    Debug,
+    Events,
+    Formats,
+    Json,
+    Lanes,
+    LoadWeights,
+    Packings,
+    Quiet,
+    Run,
+    parse_lanes,
+    parse_memories,
+)
 from snnhw.cli.output import Session, text_table
 from snnhw.cli.runs import open_run
 
@@ -28,7 +41,8 @@ def _measure(plan: "Plan", spikes: "np.ndarray") -> dict[str, Any]:
             "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": activity.aliases}
 
 
-def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None, formats: Formats = None,
+def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
+            formats: Formats = None, packings: Packings = None, events: Events = None,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples to measure, the same on every rung; the first 50 by default.",
                 show_default=False)] = None,
@@ -41,7 +55,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost import comparison_table, energy_ladder, energy_table
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
-    plan = opened.plan(parse_lanes(lanes), load_weights, parse_formats(formats))
+    plan = opened.plan(parse_lanes(lanes), load_weights, parse_memories(formats, packings, events))
     spikes, _ = opened.samples(samples, default=MEASURED_SAMPLES)
     session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)
@@ -50,7 +64,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     session.progress("drawing the bands")
     built = opened.recorded("build", "board", "used")
     # Those of another plan, or of a build that did not count them, are estimated.
-    same = built.get("board") == target.name and lanes is None and load_weights is None and formats is None
+    same = built.get("board") == target.name and lanes is None and load_weights is None and not (formats or packings or events)
     flip_flops = built["used"].get("flip_flops", {}).get("used") if same else None
     results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed)
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),

@@ -5,19 +5,21 @@ from snnhw.cli.options import (
     Board,
     Clock,
     Debug,
+    Events,
     Fastest,
     Formats,
     Json,
     Lanes,
     LatencyOf,
     LoadWeights,
+    Packings,
     Quiet,
     Run,
     Samples,
     TargetArea,
     TargetLatency,
-    parse_formats,
     parse_lanes,
+    parse_memories,
 )
 from snnhw.cli.output import Session, key_values, table, text_table
 from snnhw.cli.runs import open_run
@@ -27,7 +29,8 @@ __all__ = ["command"]
 
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            formats: Formats = None, samples: Samples = None, target_latency: TargetLatency = None,
+            formats: Formats = None, packings: Packings = None,
+            events: Events = None, samples: Samples = None, target_latency: TargetLatency = None,
             target_area: TargetArea = None, fastest: Fastest = False, latency_of: LatencyOf = "worst", clock: Clock = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Predict cycles, area and energy from the plan, and what limits it, without torch, synthesis or simulation.
@@ -44,11 +47,11 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     target = load_board(board or opened.board)
     hertz = parse_clock(clock)
     goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
-    folding = None
+    folding, memories = None, parse_memories(formats, packings, events)
     if goal is not None:
         folding = fold_run(session, opened, target, goal, hertz, {"load_weights": load_weights,
-                                                                  "formats": parse_formats(formats)})
-    plan = folding.plan if folding is not None else opened.plan(parse_lanes(lanes), load_weights, parse_formats(formats))
+                                                                  **memories})
+    plan = folding.plan if folding is not None else opened.plan(parse_lanes(lanes), load_weights, memories)
     spikes, _ = opened.samples(samples)
     session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)

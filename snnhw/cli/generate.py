@@ -10,9 +10,9 @@ from snnhw.cli.folding import fold_run, folding_table, parse_clock, parse_goal
 from snnhw.cli.options import Board as BoardOption
 from snnhw.cli.options import (
     Clock,
-    ControlPort,
     Debug,
     Decide,
+    Events,
     Fastest,
     Formats,
     Json,
@@ -20,12 +20,13 @@ from snnhw.cli.options import (
     LatencyOf,
     LoadWeights,
     Out,
+    Packings,
     Quiet,
     Run,
     TargetArea,
     TargetLatency,
-    parse_formats,
     parse_lanes,
+    parse_memories,
 )
 from snnhw.cli.output import Session, key_values
 from snnhw.cli.runs import open_run
@@ -43,15 +44,17 @@ SHIPPED_SAMPLES = 4
 def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
     words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
-             *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers)]
+             *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers),
+             *(f"--packing {shlex.quote(f'{layer.name}={layer.packing.name}')}" for layer in plan.layers if layer.packing),
+             *(f"--events {shlex.quote(f'{layer.name}={layer.events}')}" for layer in plan.layers if layer.events != "list")]
     words += ["--load-weights"] * (plan.loaded_words > 0) + ["--decide"] * plan.decide
-    words += [f"--control {plan.control}"] if plan.control is not None else []
     words += ([f"--board {board.name}"] if board is not None else [])
     return " ".join([*words, f"--samples {samples}"])
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
-            formats: Formats = None, decide: Decide = False, control: ControlPort = None,
+            formats: Formats = None, packings: Packings = None,
+            events: Events = None, decide: Decide = False,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
@@ -76,11 +79,11 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
         goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
         assert goal is not None
         folding = fold_run(session, opened, target, goal, parse_clock(clock),
-                           {"load_weights": load_weights, "formats": parse_formats(formats), "control": control})
+                           {"load_weights": load_weights, **parse_memories(formats, packings, events)})
         plan = folding.plan
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
-                         formats=parse_formats(formats) or "auto", control=control)  # type: ignore[arg-type]
+                         **parse_memories(formats, packings, events))
     plan = replace(plan, decide=decide)
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")

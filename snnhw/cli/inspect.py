@@ -2,14 +2,15 @@
 
 from rich.text import Text
 
-from snnhw.cli.options import Debug, Formats, Json, Lanes, LoadWeights, Quiet, Run, parse_formats, parse_lanes
+from snnhw.cli.options import Debug, Events, Formats, Json, Lanes, LoadWeights, Packings, Quiet, Run, parse_lanes, parse_memories
 from snnhw.cli.output import Session, table
 from snnhw.cli.runs import open_run
 
 __all__ = ["command"]
 
 
-def command(run: Run, lanes: Lanes = None, load_weights: LoadWeights = None, formats: Formats = None, json: Json = False,
+def command(run: Run, lanes: Lanes = None, load_weights: LoadWeights = None, formats: Formats = None, packings: Packings = None,
+            events: Events = None, json: Json = False,
             quiet: Quiet = False,
             debug: Debug = False) -> None:
     """Show the graph with its arithmetic, and the plan with its memories and proven widths."""
@@ -18,7 +19,7 @@ def command(run: Run, lanes: Lanes = None, load_weights: LoadWeights = None, for
     from snnhw.ir import format_graph
     from snnhw.plan import plan_rows
     text = format_graph(opened.graph)
-    plan = opened.plan(parse_lanes(lanes), load_weights, parse_formats(formats))
+    plan = opened.plan(parse_lanes(lanes), load_weights, parse_memories(formats, packings, events))
     memories = [(layer.name, memory.role, memory.depth, memory.width, memory.bits, memory.content)
                 for layer in plan.layers for memory in layer.memories]
     rows = [(layer.name, f"{layer.inputs} → {layer.outputs}", layer.lanes, layer.tiles, layer.weight_bits,

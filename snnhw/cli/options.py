@@ -1,15 +1,15 @@
 """Options and arguments that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Clock", "ControlPort", "Debug", "Decide", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf",
-           "LoadWeights", "Out", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency",
-           "parse_formats", "parse_lanes"]
+__all__ = ["Board", "Clock", "Debug", "Decide", "Events", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf",
+           "LoadWeights", "Out", "Packings", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency", "parse_lanes",
+           "parse_memories"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel="Output")]
@@ -25,14 +25,17 @@ Lanes = Annotated[list[str] | None, typer.Option(
 Formats = Annotated[list[str] | None, typer.Option(
     "--format", help="How weights are stored: auto, dense, bank, csc, bitmap, run-length, block; or LAYER=NAME, once for each "
     "layer.", metavar="NAME|LAYER=NAME", show_default=False)]
+Packings = Annotated[list[str] | None, typer.Option(
+    "--packing", help="How weights of few values are coded: auto, none, codebook, ternary; or LAYER=NAME, once for each layer.",
+    metavar="NAME|LAYER=NAME", show_default=False)]
+Events = Annotated[list[str] | None, typer.Option(
+    "--events", help="How dense layers keep the events of a timestep: list, bitmap (less memory on iCE40, a little slower); or "
+    "LAYER=NAME, once for each layer.", metavar="NAME|LAYER=NAME", show_default=False)]
 LoadWeights = Annotated[bool | None, typer.Option(
     "--load-weights/--fixed-weights", show_default=False,
     help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
 Decide = Annotated[bool, typer.Option(
     "--decide", help="Also give the class of each sample, its score and its margin, on a stream of their own.")]
-ControlPort = Annotated[str | None, typer.Option(
-    "--control", help="Add a control port: axi4-lite or wishbone, with registers, counters and a probe.",
-    metavar="BUS", show_default=False)]
 Samples = Annotated[int | None, typer.Option(
     "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
 
@@ -60,9 +63,13 @@ def parse_lanes(texts: list[str] | None) -> int | dict[str, int] | None:
     return _count(found) if isinstance(found, str) else {layer: _count(count) for layer, count in found.items()}
 
 
-def parse_formats(texts: list[str] | None) -> str | dict[str, str] | None:
-    """Return what ``--format`` says: one name for all layers, or a name for each named layer."""
-    return _by_layer(texts, "--format must be one name, or LAYER=NAME for each layer")
+def parse_memories(formats: list[str] | None, packings: list[str] | None,
+                   events: list[str] | None) -> dict[str, Any]:
+    """Return what ``--format``, ``--packing`` and ``--events`` say, as arguments of ``make_plan``, without what is not given."""
+    given = ("formats", "format", formats), ("packings", "packing", packings), ("events", "events", events)
+    found = {name: _by_layer(texts, f"--{option} must be one name, or LAYER=NAME for each layer")
+             for name, option, texts in given}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _by_layer(texts: list[str] | None, rule: str) -> str | dict[str, str] | None:

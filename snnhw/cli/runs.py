@@ -1,6 +1,7 @@
 """Run folders: what earlier commands left there for later ones."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,10 @@ class RunFolder:
         return self.recorded("generate", "board").get("board") or DEFAULT_BOARD
 
     def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None,
-             formats: str | dict[str, str] | None = None) -> "Plan":
+             memories: Mapping[str, Any]) -> "Plan":
         """Plan the network as told, or as ``generate`` planned it here, or by default."""
         from snnhw.plan import make_plan
-        told = {"lanes": lanes, "load_weights": load_weights, "formats": formats}
+        told = {"lanes": lanes, "load_weights": load_weights, **memories}
         recorded = self.recorded("generate", "plan").get("plan", {})
         return make_plan(self.graph, **recorded | {name: value for name, value in told.items() if value is not None})
 

@@ -19,6 +19,7 @@ ACCESSES = (
     ("currents", "currents_clear", True),
     ("events", "events_read", False),
     ("events", "events_write", True),
+    ("events", "events_clear", True),
     ("membranes", "membranes_read", False),
     ("membranes", "membranes_write", True),
     ("parameters", "parameters_read", False),
@@ -55,7 +56,7 @@ def macro_terms(layer: LayerPlan, counts: Mapping[str, float], constants: Consta
             (read, constants.sram.write_per_read) if writes else (read,),
         )
         for role, signal, writes in ACCESSES
-        if role in memories
+        if role in memories and signal in counts
     ]
 
 

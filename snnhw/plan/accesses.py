@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.plan import BITMAP_BITS, LayerPlan, Plan
 from snnhw.plan.synapses import Dense, Scattered
 
-__all__ = ["SIGNALS", "access_names", "count_accesses", "events_of"]
+__all__ = ["SIGNALS", "access_names", "count_accesses", "event_slots", "events_of"]
 
-_EVENTS = "events_write", "events_read"
+_EVENTS = "events_write", "events_read", "events_clear"
 _WEIGHTS = "weights_read", "accumulate"
 _CURRENTS = "currents_read", "currents_clear"
 _STATES = "finalise", "membranes_read", "membranes_write"
@@ -21,6 +21,8 @@ def access_names(layer: LayerPlan) -> tuple[str, ...]:
     """Return the one-bit signals of a core that are high for one cycle per access, in the order of its pipeline."""
     has = {memory.role for memory in layer.memories}
     left_out = {name for name, role in (("sources_read", "sources"), ("parameters_read", "parameters")) if role not in has}
+    if layer.events != "bitmap":
+        left_out.add("events_clear")
     if "currents" not in has:
         left_out.update(_CURRENTS)
     return tuple(name for name in SIGNALS if name not in left_out)
@@ -35,6 +37,21 @@ def events_of(layer: LayerPlan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
             train = np.concatenate([np.zeros_like(train[:, :1]), train[:, :-1]], axis=1)
         parts.append(train)
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def event_slots(layer: LayerPlan, events: np.ndarray) -> np.ndarray:
+    """Return the slots that the events of a timestep take in each tile of a dense core: int64, `events` without its last axis.
+
+    One for each event, at least one; where they are kept as a bitmap, also one for each of its words that has none.
+    """
+    counts = events.sum(axis=-1, dtype=np.int64)
+    if layer.events != "bitmap":
+        return np.maximum(counts, 1)
+    words = -(-layer.inputs // BITMAP_BITS)
+    padded = np.zeros((*events.shape[:-1], words * BITMAP_BITS), bool)
+    padded[..., :layer.inputs] = events
+    slots = np.maximum(padded.reshape(*events.shape[:-1], words, BITMAP_BITS).sum(axis=-1), 1).sum(axis=-1)
+    return np.where(counts > 0, slots, 1)
 
 
 def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], ...]:
@@ -53,7 +70,9 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
         For each core, by the name of its signal in the hardware:
 
         events_write, events_read
-            Event list: each event once; each event once for each tile.
+            Event list: each event once; each event once for each tile. As a bitmap, each word once for each tile.
+        events_clear
+            Each word of a bitmap once, in timesteps with events.
         sources_read
             Where the list of an event lies: once for each event. Only where lists are not all equally long.
         weights_read
@@ -81,7 +100,10 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
         synapses = layer.synapses
         if isinstance(synapses, Dense):
             counts = {"events_write": written, "events_read": written * layer.tiles, "weights_read": written * layer.tiles,
-                      "accumulate": np.maximum(per_step, 1).sum(axis=1) * layer.tiles}
+                      "accumulate": event_slots(layer, events).sum(axis=1) * layer.tiles}
+            if layer.events == "bitmap":
+                words = np.count_nonzero(per_step, axis=1) * -(-layer.inputs // BITMAP_BITS)
+                counts |= {"events_read": words * layer.tiles, "events_clear": words}
         else:
             each = events.sum(axis=1, dtype=np.int64)
             cleared = layer.outputs

@@ -21,7 +21,7 @@ class Choices(BaseModel):
     ----------
     lanes : dict of str to int
         Of each layer.
-    formats, packings : dict of str to str
+    formats, packings, events : dict of str to str
         Of each layer.
     load_weights, decide : bool
         As of the plan.
@@ -35,6 +35,7 @@ class Choices(BaseModel):
     load_weights: bool
     formats: dict[str, str] = {}
     packings: dict[str, str] = {}
+    events: dict[str, str] = {}
     decide: bool = False
     control: Control | None = None
 
@@ -45,6 +46,7 @@ class Choices(BaseModel):
             lanes={layer.name: layer.lanes for layer in plan.layers},
             formats={layer.name: layer.format for layer in plan.layers},
             packings={layer.name: layer.packing.name if layer.packing else "none" for layer in plan.layers},
+            events={layer.name: layer.events for layer in plan.layers},
             load_weights=plan.loaded_words > 0,
             decide=plan.decide,
             control=plan.control,

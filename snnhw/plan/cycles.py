@@ -11,12 +11,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snnhw.plan.accesses import event_slots
 from snnhw.plan.plan import LayerPlan, Plan
-from snnhw.plan.skeleton import simulate_cycles
-from snnhw.plan.stages import ACCUMULATE_STAGES, INPUT_STAGES, OUTPUT_STAGES, WALK_STAGES, pause_slots, write_stage
+from snnhw.plan.skeleton import simulate_control
+from snnhw.plan.stages import (
+    ACCUMULATE_STAGES,
+    INPUT_STAGES,
+    OUTPUT_STAGES,
+    WALK_STAGES,
+    issue_stages,
+    pause_slots,
+    write_stage,
+)
 from snnhw.plan.synapses import Dense
 
-__all__ = ["predict_cycles"]
+__all__ = ["predict_cycles", "rest_cycles"]
 
 REGISTERS = 3  # slots that a walking core keeps of its events
 FAR = 1 << 62  # a tick that never comes
@@ -110,9 +119,9 @@ class _DenseCore(_Core):
     def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
         layer, accumulators, finaliser = self.layer, self._accumulators, self._finaliser
         output_stage = write_stage(layer) + 1
-        slots = np.maximum(train.sum(axis=1, dtype=np.int64), 1)
+        slots = event_slots(layer, train)
         self.handed = np.maximum(ticked, self._finished)
-        self._issued = accumulators.tick(self.handed + 1) - 1
+        self._issued = accumulators.tick(self.handed + issue_stages(layer)) - 1
         finaliser.expect()
         for tile in range(layer.tiles):
             self._issued = self._issued + slots
@@ -220,11 +229,6 @@ def _core(layer: LayerPlan, samples: int) -> _Core:
     return _DenseCore(layer, samples) if isinstance(layer.synapses, Dense) else _WalkingCore(layer, samples)
 
 
-def _is_chain(plan: Plan) -> bool:
-    """Return whether each core takes its events from the one before, and from it alone."""
-    return all(not layer.merged and layer.sources[0].core == (layer.index - 1 if layer.index else None) for layer in plan.layers)
-
-
 def _follow_chain(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the cycles of each sample of a chain of cores: int64, (samples,)."""
     source = np.asarray(trains[plan.graph.input.name])
@@ -246,11 +250,11 @@ def _follow_chain(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the exact number of clock cycles of each sample, when they run in order after a reset.
+    """Return the exact number of clock cycles of each sample, when each is run alone.
 
     They are counted from the first transfer into the accelerator to the transfer of the last tick out of it, both included,
-    with a source that always has an event, in ascending order, and a sink that always takes one. A sample begins in the cycle
-    after the last tick of the one before has left. Only where :attr:`Plan.lags` that one still matters.
+    with a source that always has an event, in ascending order, and a sink that always takes one. A sample may begin in the cycle
+    after the last tick of the one before has left; where :attr:`Plan.lags`, after as many more as :func:`rest_cycles` tells.
 
     Parameters
     ----------
@@ -263,4 +267,12 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     -------
     int64 array, (samples,)
     """
-    return _follow_chain(plan, trains) if _is_chain(plan) else simulate_cycles(plan, trains)
+    return _follow_chain(plan, trains) if plan.chained else simulate_control(plan, trains)[0]
+
+
+def rest_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> int:
+    """Return the most cycles that pass behind the last tick of a sample until the accelerator is at rest.
+
+    The arguments are those of :func:`predict_cycles`.
+    """
+    return int(simulate_control(plan, trains)[1].max(initial=0)) if plan.lags else 0

@@ -18,6 +18,8 @@ from snnhw.plan.synapses import Dense, Scattered
 __all__ = ["Control", "LayerPlan", "Memory", "Plan", "Source"]
 
 Control = Literal["axi4-lite", "wishbone"]
+Events = Literal["list", "bitmap"]
+BITMAP_BITS = 16  # of a word that keeps events as bits: the widest of which iCE40 RAM writes single bits
 Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters", "queue"]
 
 
@@ -120,6 +122,8 @@ class LayerPlan:
         The weight memory is written at run time instead of being initialised.
     packing : Packing or None
         How its weights are coded; None if they are stored as they are.
+    events : str
+        How the events of a timestep are kept: a ``"list"`` of addresses, or a ``"bitmap"``, a bit for each, of dense cores only.
     outputs : int
         Number of neurons.
     """
@@ -134,6 +138,7 @@ class LayerPlan:
     ranges: Ranges
     weights_loaded: bool = False
     packing: Packing | None = None
+    events: Events = "list"
 
     @property
     def name(self) -> str:
@@ -148,6 +153,11 @@ class LayerPlan:
     def scattered(self) -> bool:
         """The core walks lists."""
         return not isinstance(self.synapses, Dense)
+
+    @property
+    def clears(self) -> bool:
+        """After a reset, memories are cleared before events may come."""
+        return self.scattered or self.events == "bitmap"
 
     @property
     def format(self) -> str:
@@ -301,7 +311,10 @@ class LayerPlan:
         loaded: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
         fields = self.weight_fields
         memories = [Memory("weights", len(fields[0][0]), sum(bits for _, bits in fields), loaded)]
-        memories.append(Memory("events", 2 * self.inputs, self.input_address_bits + self.input_value_bits, "ram"))
+        if self.events == "bitmap":
+            memories.append(Memory("events", -(-self.inputs // BITMAP_BITS), BITMAP_BITS, "ram", 2))
+        else:
+            memories.append(Memory("events", 2 * self.inputs, self.input_address_bits + self.input_value_bits, "ram"))
         if self.source_fields:
             memories.append(Memory("sources", self.inputs, sum(bits for _, bits in self.source_fields), "rom"))
         if not isinstance(self.synapses, Dense):
@@ -392,6 +405,12 @@ class Plan:
                 waited.add(layer.index)
                 pending += [source.core for source in layer.sources if source.core is not None and not source.delayed]
         return len(waited) < len(self.layers) or any(source.queue for layer in self.layers for source in layer.sources)
+
+    @property
+    def chained(self) -> bool:
+        """Each core takes its events from the one before, and from it alone."""
+        return all(not layer.merged and layer.sources[0].core == (layer.index - 1 if layer.index else None)
+                   for layer in self.layers)
 
     @property
     def loaded_words(self) -> int:

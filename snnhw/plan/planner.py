@@ -13,13 +13,14 @@ from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
 from snnhw.plan.adjustable import widened
 from snnhw.plan.formats import EXPECTED_RATE, FORMATS, Alternative, alternatives, best
 from snnhw.plan.packing import PACKINGS, Packing, pack
-from snnhw.plan.plan import Control, LayerPlan, Plan, Source
+from snnhw.plan.plan import Control, Events, LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
-from snnhw.plan.synapses import Edge, Scattered, dense_matrix, edges_of, path_of, scatter
+from snnhw.plan.synapses import Dense, Edge, Scattered, dense_matrix, edges_of, path_of, scatter
 
 __all__ = ["DEFAULT_LANES", "make_plan"]
 
 AUTO = "auto"
+EVENTS = "list", "bitmap"
 DEFAULT_LANES = 16
 MAX_LANES = 256
 
@@ -215,8 +216,8 @@ def _lanes(asked: int | Mapping[str, int], names: Sequence[str], sizes: Sequence
 
 
 def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, load_weights: bool = False,
-              formats: str | Mapping[str, str] = AUTO, packings: str | Mapping[str, str] = AUTO, decide: bool = False,
-              control: Control | None = None) -> Plan:
+              formats: str | Mapping[str, str] = AUTO, packings: str | Mapping[str, str] = AUTO,
+              events: str | Mapping[str, str] = "list", decide: bool = False, control: Control | None = None) -> Plan:
     """Plan one core for each population of neurons of `graph`, and for each maximum pool.
 
     Parameters
@@ -236,6 +237,10 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         How weights that take few values are coded, in any format but bitmap: one of :data:`~snnhw.plan.packing.PACKINGS`, for
         all or by the name of the neurons; ``"auto"`` takes what has the fewest bits. Of loaded weights, only values of the
         book can be loaded: those that the graph has in this layer.
+    events : str or mapping of str to str
+        How dense cores keep the events of a timestep, for all or by the name of the neurons: a ``"list"`` of addresses, or a
+        ``"bitmap"``, which takes a fraction of the memory on parts that write single bits (iCE40), and a cycle for each 16
+        addresses without an event. Cores that walk lists always keep a list.
     decide : bool
         Also give the decision of each sample, with its score and its margin, on a stream of its own.
     control : str or None
@@ -264,6 +269,7 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         sources = wiring.sources(node.name)
         asked = _choice("format", formats, FORMATS, names, node.name)
         asked_packing = _choice("packing", packings, PACKINGS, names, node.name)
+        kept: Events = "bitmap" if _choice("events", events, EVENTS, names, node.name) == "bitmap" else "list"
         packing: Packing | None
         if not isinstance(lanes, Mapping) and (matrix is None or not matrix.binary):
             count = min(lanes, graph.shapes[node.name][0])
@@ -287,5 +293,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         sums = tuple(dict.fromkeys(item.name for edges in wiring.edges[node.name].values() for edge in edges
                                    for item in edge.nodes if item.name != node.name))
         layers.append(LayerPlan(index, neuron, sums, sources, synapses, math.prod(graph.shapes[node.name]), count, ranges,
-                                load_weights, packing))
-    return Plan(graph, tuple(layers), wiring.index[wiring.output], decide, control)
+                                load_weights, packing, kept if isinstance(synapses, Dense) else "list"))
+    plan = Plan(graph, tuple(layers), wiring.index[wiring.output], decide, control)
+    if not plan.chained and (kept_as_bits := next((layer for layer in layers if layer.events == "bitmap"), None)):
+        raise UsageError(f"events of layer {kept_as_bits.name!r} must be list, because the layers are no chain, not bitmap")
+    return plan

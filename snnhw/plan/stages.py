@@ -3,13 +3,18 @@
 from snnhw.ir import Decay
 from snnhw.plan.plan import LayerPlan
 
-__all__ = ["ACCUMULATE_STAGES", "INPUT_STAGES", "OUTPUT_STAGES", "WALK_STAGES", "drive_stage", "leak_stages", "pause_slots",
-           "write_stage"]
+__all__ = ["ACCUMULATE_STAGES", "INPUT_STAGES", "OUTPUT_STAGES", "WALK_STAGES", "drive_stage", "issue_stages", "leak_stages",
+           "pause_slots", "write_stage"]
 
 ACCUMULATE_STAGES = 4  # cycles from the issue of a slot to its addition
 WALK_STAGES = 3  # cycles from the issue of a word to its addition
 INPUT_STAGES = 1  # register before the first core
 OUTPUT_STAGES = 1  # register behind the last core
+
+
+def issue_stages(layer: LayerPlan) -> int:
+    """Return the cycles from the hand-over of a timestep's events to the issue of its first slot."""
+    return 3 if layer.events == "bitmap" else 1
 
 
 def leak_stages(decay: Decay) -> int:

@@ -67,7 +67,7 @@ def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -
     """Return the plan of a random network of one to three layers; small sizes, often 1, with weights stored in any way."""
     while True:
         layers = int(rng.integers(1, 4))
-        sizes = [int(rng.choice([1, 2, 3, 5, 8, 13, 20])) for _ in range(layers + 1)]
+        sizes = [int(rng.choice([1, 2, 3, 5, 8, 13, 20, 37])) for _ in range(layers + 1)]
         weights, widths, specs = [], [], []
         for inputs, outputs in pairwise(sizes):
             bits = int(rng.choice([1, 2, 3, 4, 8, 16]))
@@ -84,12 +84,14 @@ def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -
         formats = {name: str(rng.choice(FORMATS)) for name in lanes}
         packings = {}
         for name, weight in zip(lanes, weights, strict=True):
-            allowed = PACKINGS if len({0, *weight.reshape(-1).tolist()}) <= 3 else PACKINGS[:-1]
+            values = len({0, *weight.reshape(-1).tolist()})
+            allowed = PACKINGS if values <= 3 else PACKINGS[:-1] if values <= 256 else PACKINGS[:1]
             packings[name] = str(rng.choice(["auto", *allowed])) if formats[name] not in UNPACKED else "auto"
         load = bool(rng.random() < 0.2) if load_weights is None else load_weights
+        events = {name: str(rng.choice(["list", "bitmap"], p=[0.7, 0.3])) for name in lanes}
         try:
             return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load, formats=formats,
-                             packings=packings)
+                             packings=packings, events=events)
         except NetworkError as error:
             if "exact state must" not in str(error):
                 raise
