@@ -10,6 +10,7 @@ from snnhw.cli.folding import fold_run, folding_table, parse_clock, parse_goal
 from snnhw.cli.options import Board as BoardOption
 from snnhw.cli.options import (
     Clock,
+    ControlPort,
     Debug,
     Decide,
     Events,
@@ -48,13 +49,14 @@ def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
              *(f"--packing {shlex.quote(f'{layer.name}={layer.packing.name}')}" for layer in plan.layers if layer.packing),
              *(f"--events {shlex.quote(f'{layer.name}={layer.events}')}" for layer in plan.layers if layer.events != "list")]
     words += ["--load-weights"] * (plan.loaded_words > 0) + ["--decide"] * plan.decide
+    words += [f"--control {plan.control}"] if plan.control is not None else []
     words += ([f"--board {board.name}"] if board is not None else [])
     return " ".join([*words, f"--samples {samples}"])
 
 
 def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, load_weights: LoadWeights = None,
             formats: Formats = None, packings: Packings = None,
-            events: Events = None, decide: Decide = False,
+            events: Events = None, decide: Decide = False, control: ControlPort = None,
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples that ship as golden vectors; the first 4 by default.",
                 show_default=False)] = None,
@@ -79,11 +81,11 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
         goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
         assert goal is not None
         folding = fold_run(session, opened, target, goal, parse_clock(clock),
-                           {"load_weights": load_weights, **parse_memories(formats, packings, events)})
+                           {"load_weights": load_weights, "control": control, **parse_memories(formats, packings, events)})
         plan = folding.plan
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
-                         **parse_memories(formats, packings, events))
+                         control=control, **parse_memories(formats, packings, events))  # type: ignore[arg-type]
     plan = replace(plan, decide=decide)
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")

@@ -7,8 +7,8 @@ import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Clock", "Debug", "Decide", "Events", "Fastest", "Formats", "Hardware", "Json", "Lanes", "LatencyOf",
-           "LoadWeights", "Out", "Packings", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency", "parse_lanes",
+__all__ = ["Board", "Clock", "ControlPort", "Debug", "Decide", "Events", "Fastest", "Formats", "Hardware", "Json", "Lanes",
+           "LatencyOf", "LoadWeights", "Out", "Packings", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency", "parse_lanes",
            "parse_memories"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
@@ -36,6 +36,9 @@ LoadWeights = Annotated[bool | None, typer.Option(
     help="Write the weights through a stream at start-up, instead of fixing them in the memories.")]
 Decide = Annotated[bool, typer.Option(
     "--decide", help="Also give the class of each sample, its score and its margin, on a stream of their own.")]
+ControlPort = Annotated[str | None, typer.Option(
+    "--control", help="Add a control port: axi4-lite or wishbone, with registers, counters and a probe.",
+    metavar="BUS", show_default=False)]
 Samples = Annotated[int | None, typer.Option(
     "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
 
