@@ -5,7 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Fragment, Instance, MemoryInstance, ResetSignal, Shape, Signal, Value
+from amaranth.hdl import (
+    ClockSignal,
+    Elaboratable,
+    Fragment,
+    Instance,
+    MemoryData,
+    MemoryInstance,
+    ResetSignal,
+    Shape,
+    Signal,
+    Value,
+)
 from amaranth.lib import memory, wiring
 
 __all__ = ["Contents", "convert_hierarchy", "insert_contents"]
@@ -13,7 +24,7 @@ __all__ = ["Contents", "convert_hierarchy", "insert_contents"]
 _INITIAL = re.compile(
     r"(  cell \$meminit_v2 \S+\n    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?    parameter \\WORDS )\d+"
     r"(\n(?:    .*\n)*?    connect \\DATA )(?P<data>\d+'[01]+)\n")
-_MODULE = re.compile(r"^module \\(\w+)$", re.MULTILINE)
+_MODULE = re.compile(r"^module \\([\w.]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,20 @@ def _ports(component: wiring.Component) -> Iterator[tuple[str, Signal, bool]]:
         yield "__".join(str(part) for part in path), signal, member.flow is wiring.In
 
 
+def _memories(fragment: Fragment, name: str) -> Iterator[tuple[tuple[str, str], MemoryData]]:
+    """Yield the memories of a component, by module and name: its own, and those of parts that are no components."""
+    for child, child_name, _ in fragment.subfragments:
+        if isinstance(child, MemoryInstance):
+            yield (name, child_name), child._data
+        elif not any(isinstance(origin, wiring.Component) for origin in child.origins or ()):
+            yield from _memories(child, f"{name}.{child_name}")
+
+
 def _convert(fragment: Fragment, component: wiring.Component, name: str, domain: str, modules: list[str],
              contents: dict[tuple[str, str], Contents]) -> None:
-    memories = {}
+    memories = dict(_memories(fragment, name))
     for index, (child, child_name, location) in enumerate(fragment.subfragments):
         part = next((origin for origin in child.origins or () if isinstance(origin, wiring.Component)), None)
-        if isinstance(child, MemoryInstance):
-            memories[child_name] = child._data
         if part is None or isinstance(part, memory.Memory):
             continue
         inner = getattr(component, "domains", {}).get(child_name, domain)
@@ -124,7 +142,7 @@ def _convert(fragment: Fragment, component: wiring.Component, name: str, domain:
         fragment.subfragments[index] = Instance(f"{name}_{child_name}", **ports), child_name, location
     words = {own: data.init._raw for own, data in memories.items()}
     for own, data in memories.items():
-        contents[name, own] = Contents(tuple(words[own]), Shape.cast(data.shape).width)
+        contents[own] = Contents(tuple(words[own]), Shape.cast(data.shape).width)
         data.init._raw = words[own][:1]
     try:
         text = rtlil.convert(_Elaborated(component, fragment), name=name, emit_src=False)

@@ -40,6 +40,7 @@ class Vectors:
         self.outputs: int = content["outputs"]
         self.address_mask: int = (1 << content["address_bits"]["output"]) - 1
         self.clears: bool = content["clears"]
+        self.rest: int = content["rest"]
         self.decides: bool = "result_bytes" in content
         self.words: list[int] = [int(word, 16) for word in content.get("loading", {"words": []})["words"]]
         self.samples: list[dict] = content["samples"][: int(os.environ.get("SNNHW_SAMPLES") or len(content["samples"]))]
@@ -207,13 +208,21 @@ class Bench:
         """Send samples and record what comes out; with `limit`, stop after so many cycles wherever that is."""
         rng, steps, width = self.rng, self.vectors.steps, len(self.ports["s_axis_tdata"])
         beats = self.beats(samples)
-        position = ticks = finished = started = idle = 0
+        position = ticks = finished = started = idle = ended = 0
         offered = begun = False
         held: tuple[int, ...] | None = None
         inputs = {"s_axis_tdata": 0, "s_axis_tlast": 0, "s_axis_tuser": 0}
         decisions = len(samples) if self.vectors.decides else 0
-        while min(finished, len(self.results) + len(samples) - decisions) < len(samples) if limit is None else self.cycle < limit:
-            if not offered and position < len(beats) and not (isolated and ticks // steps > finished) and not self.chance():
+
+        def resting() -> bool:
+            return self.cycle < ended + self.vectors.rest
+
+        def busy() -> bool:
+            return min(finished, len(self.results) + len(samples) - decisions) < len(samples) or resting()
+
+        while busy() if limit is None else self.cycle < limit:
+            waits = isolated and (ticks // steps > finished or resting())
+            if not offered and position < len(beats) and not waits and not self.chance():
                 offered = True
                 address, user = beats[position]
                 # tdata of a tick says nothing, so it may be anything.
@@ -246,6 +255,7 @@ class Bench:
                 held = None if willing else beat
                 if willing and self.receive(data, last, user, ticks):
                     finished += 1
+                    ended = self.cycle + 1
                     self.cycles.append(self.cycle - started + 1)
                     begun = False
             active = self.watch_layers()

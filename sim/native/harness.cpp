@@ -345,13 +345,13 @@ class Simulation {
     Sink sink(job, out_, record);
     Results results(job, result_, record);
     std::vector<Tracer> tracers = record ? make_tracers() : std::vector<Tracer>();
-    std::vector<uint64_t> counts(watched_.size());
     uint64_t first = 0, idle = 0, spare = 0;  // cycle of the first transfer of a sample; cycles without progress, behind the end
+    uint64_t begin = 0;  // cycle from which the next sample may begin
     bool begun = false;
 
-    while (record ? sink.ticks() < ticks || spare++ < SPARE_CYCLES || results.left() : cycle_ != end) {
+    while (record ? sink.ticks() < ticks || spare++ < SPARE_CYCLES + job.rest || results.left() : cycle_ != end) {
       const uint64_t sample = sink.ticks() / job.steps, step = sink.ticks() % job.steps;
-      source.offer(source.left() && (!job.isolated || source.ticks() / job.steps == sample));
+      source.offer(source.left() && (!job.isolated || (source.ticks() / job.steps == sample && cycle_ >= begin)));
       const bool ready = !(job.sink_stall && random_.chance(job.sink_stall));
       out_.ready.set(ready);
       const bool decided = result_.ready.data && !(job.sink_stall && random_.chance(job.sink_stall));
@@ -365,7 +365,9 @@ class Simulation {
       bool progress = taken || sink.taken() || results.taken();
       for (Tracer &tracer : tracers)
         if (!tracer.record(ticks * tracer.neurons, progress)) violate(SNNHW_EXTRA_TRACE, sample, step);
-      for (size_t index = 0; index < watched_.size(); index++) counts[index] += watched_[index].high();
+      const uint64_t owner = cycle_ < begin ? sample - 1 : sample;
+      if (record && owner < job.samples)
+        for (size_t index = 0; index < watched_.size(); index++) job.counts[owner * watched_.size() + index] += watched_[index].high();
       if (record && job.activity && spare == 0) {
         model_->settle_nets();
         for (uint64_t index : counted_) counters_[index].count(cycle_ - start_);
@@ -373,10 +375,9 @@ class Simulation {
       edge();
 
       if (spare == 0) job.total_cycles = cycle_ - start_;
-      if (record && sink.ended_sample()) {
-        for (size_t index = 0; index < watched_.size(); index++) job.counts[sample * watched_.size() + index] = counts[index];
-        std::fill(counts.begin(), counts.end(), 0);
-        if (job.isolated) job.cycles[sample] = cycle_ - first, begun = false;
+      if (record && sink.ended_sample() && job.isolated) {
+        job.cycles[sample] = cycle_ - first, begun = false;
+        begin = cycle_ + job.rest;
       }
       if (taken) source.advance();
       idle = progress ? 0 : idle + 1;

@@ -45,8 +45,9 @@ struct SnnhwJob {
   // Bytes of a result; 0 for an accelerator that does not decide.
   uint64_t result_bytes;
   // Conduct. Stalls are chances of 65536 in each cycle; `isolated` waits for the last output tick of a sample
-  // before the next is sent. `abort_cycles` runs so many cycles first, then resets in the middle of it.
+  // before the next is sent, and for `rest` more cycles. `abort_cycles` runs so many cycles first, then resets in the middle of it.
   uint64_t isolated;
+  uint64_t rest;
   uint64_t source_stall;
   uint64_t sink_stall;
   uint64_t seed;
@@ -54,7 +55,8 @@ struct SnnhwJob {
   uint64_t abort_cycles;
   // Results. `spikes` and `membranes` hold one array for each layer, `membranes` may be null, and `spikes` come
   // filled with a mark for "never written". `counts` is (samples, ports whose name begins with "count"): cycles
-  // in which each was high up to the last tick of a sample, since the sample before. `results` is (samples, result_bytes).
+  // in which each was high up to the last tick of a sample and the rest behind it, since the sample before; it comes
+  // filled with 0. `results` is (samples, result_bytes).
   uint8_t *const *spikes;
   int32_t *const *membranes;
   int32_t *output;

@@ -20,7 +20,7 @@ from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
-__all__ = ["simulate_cycles"]
+__all__ = ["simulate_control"]
 
 NEVER = 1 << 62
 TICK = -1  # the address of a tick
@@ -426,7 +426,7 @@ class _Skeleton:
                     self._join(given.core, entry)
             self.merges.append(_Merge(entries, core))
         self._join(plan.output, self.sink)
-        self._cycle = -1  # in which the last tick of the sample before has left
+        self._cycle = 0
 
     def _producer(self, core: int | None) -> _Producer:
         return self.source if core is None else self.cores[core]
@@ -436,11 +436,11 @@ class _Skeleton:
         producer.ends.append(end)
         producer.taken.append(False)
 
-    def run(self, beats: deque[Event]) -> int:
-        """Send the beats of a sample, and return its cycles."""
+    def run(self, beats: deque[Event]) -> tuple[int, int]:
+        """Send the beats of a sample; return its cycles, and those that follow until nothing moves any more."""
         source, sink, cores, merges = self.source, self.sink, self.cores, self.merges
-        cycle = self._cycle
-        earliest, first = cycle + 1, NEVER
+        cycle = first = self._cycle
+        end = NEVER
         while True:
             moved = False
             for producer, place, entry in self.entries:
@@ -455,32 +455,34 @@ class _Skeleton:
                 moved |= queue.step(entry.chosen)
             wake = NEVER
             if beats and source.offered == NEVER:
-                wake = max(earliest, cycle + 1)
-                if earliest <= cycle:
-                    first = min(first, cycle)
-                    source.events.append((0, beats.popleft()))
-                    source.offered = wake
+                source.events.append((0, beats.popleft()))
+                source.offered = wake = cycle + 1
             for core in cores:
                 if core.awake(cycle):
                     moved |= core.step(cycle)
                 if core.wake < wake:
                     wake = core.wake
             if sink.ended:
-                sink.ended = False
-                self._cycle = cycle + OUTPUT_STAGES
-                return self._cycle + 1 - first
+                sink.ended, end = False, cycle + OUTPUT_STAGES
+            if not moved and wake == NEVER:
+                assert end != NEVER, "something must move"
+                self._cycle = cycle + 1
+                # Nothing has moved in the last cycle.
+                return end + 1 - first, max(0, cycle - 1 - end)
             cycle = cycle + 1 if moved else wake
-            assert cycle < NEVER, "something must move"
 
 
-def simulate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return what :func:`snnhw.plan.cycles.predict_cycles` does, of any plan: int64, (samples,)."""
+def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cycles of each sample, and those that follow its last tick until all is at rest: int64, (samples,).
+
+    The arguments are those of :func:`snnhw.plan.cycles.predict_cycles`.
+    """
     skeleton = _Skeleton(plan)
     source = np.asarray(trains[plan.graph.input.name])
     samples, timesteps, _ = source.shape
     leaves = [np.ones_like(trains[layer.name], bool) if layer.spec.output == "state" else np.asarray(trains[layer.name]) != 0
               for layer in plan.layers]
-    cycles = np.zeros(samples, np.int64)
+    cycles, rests = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
     for sample in range(samples):
         beats: deque[Event] = deque()
         for step in range(timesteps):
@@ -489,5 +491,5 @@ def simulate_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
             beats.append((TICK, last))
             for core, train in zip(skeleton.cores, leaves, strict=True):
                 core.script.append((np.flatnonzero(train[sample, step])[::-1].tolist(), last))
-        cycles[sample] = skeleton.run(beats)
-    return cycles
+        cycles[sample], rests[sample] = skeleton.run(beats)
+    return cycles, rests

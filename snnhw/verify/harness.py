@@ -53,7 +53,7 @@ _STIMULUS = (
     "output_value_bits",
     "result_bytes",
 )
-_CONDUCT = ("isolated", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")
+_CONDUCT = ("isolated", "rest", "source_stall", "sink_stall", "seed", "patience", "abort_cycles")
 _RESULTS = ("spikes", "membranes", "output", "cycles", "counts", "results", "activity", "total_cycles",
             "violation", "violation_cycle", "violation_sample", "violation_step")  # fmt: skip
 _POINTERS = {"begin", "events", "words", "neurons", "spikes", "membranes", "output", "cycles", "counts", "results"}
@@ -135,9 +135,13 @@ def _read_activity(loaded: ctypes.CDLL, simulator: int) -> RawActivity:
 
 @dataclass(frozen=True)
 class Conduct:
-    """How a run is conducted; the fields are parameters of :meth:`snnhw.verify.Simulator.run`."""
+    """How a run is conducted; the fields are parameters of :meth:`snnhw.verify.Simulator.run`.
+
+    `rest` is the number of cycles between samples that are isolated.
+    """
 
     isolated: bool = True
+    rest: int = 0
     stalls: Stalls | None = None
     order: int | None = None
     abort_cycles: int = 0
@@ -169,6 +173,7 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
             output_value_bits=plan.last.output_value_bits,
             result_bytes=results.results.shape[1],
             isolated=conduct.isolated,
+            rest=conduct.rest,
             source_stall=int(stalls.source * 65536) if stalls else 0,
             sink_stall=int(stalls.sink * 65536) if stalls else 0,
             seed=stalls.seed if stalls else 0,
@@ -226,8 +231,8 @@ def run_library(
         np.zeros((samples, taps), np.int64),
         np.zeros((samples, plan.decision.result_bytes if plan.decision is not None else 0), np.uint8),
     )
-    # Samples of a network that never clears its state depend on each other; so do the cycles of one that lags.
-    independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not plan.lags and not conduct.activity
+    # Samples of a network that never clears its state depend on each other.
+    independent = all(layer.spec.clear == "sample" for layer in plan.layers) and not conduct.activity
     bounds = np.linspace(0, samples, (min(threads, samples) if independent else 1) + 1).astype(int)
 
     def part(first: int, last: int) -> RawRun:

@@ -12,6 +12,8 @@ import numpy as np
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
 from snnhw.plan.accesses import access_names
+from snnhw.plan.cycles import rest_cycles
+from snnhw.reference import run
 from snnhw.verify.activity import gather_activity
 from snnhw.verify.builds import LIBRARY
 from snnhw.verify.cxxrtl import build_cxxrtl, nets_file
@@ -109,8 +111,8 @@ class Simulator:
         activity : bool
             Also count the activity of every signal; the build must have kept their names.
         isolated : bool
-            Wait for the last output of a sample before the next begins, which makes `cycles` meaningful. Otherwise
-            samples follow each other without a gap.
+            Wait for the last output of a sample, and until the accelerator is at rest, before the next begins, which makes
+            `cycles` meaningful. Otherwise samples follow each other without a gap.
         stalls : Stalls or None
             Random pauses on both sides. None: the source always has a beat, the sink always takes one.
         order : int or None
@@ -133,7 +135,7 @@ class Simulator:
             self.index,
             plan,
             spikes,
-            Conduct(isolated, stalls, order, abort_cycles, activity),
+            Conduct(isolated, rest_of(plan, spikes), stalls, order, abort_cycles, activity),
             trace=trace and self.tapped,
             taps=len(taps),
             threads=threads or os.cpu_count() or 1,
@@ -195,6 +197,11 @@ def compile_batch(plans: Sequence[Plan]) -> list[Simulator]:
     """Compile many small plans into one library, quickly, for short runs; `build_seconds` are shared out evenly."""
     build, seconds = build_cxxrtl([Design(plan) for plan in plans], optimize="-O0")
     return [Simulator(plan, "cxxrtl", build, index, seconds / len(plans)) for index, plan in enumerate(plans)]
+
+
+def rest_of(plan: Plan, spikes: np.ndarray) -> int:
+    """Return the cycles between samples after which the accelerator is at rest."""
+    return rest_cycles(plan, run(plan.graph, spikes, keep_membranes=False).spikes) if plan.lags else 0
 
 
 def simulate(

@@ -30,6 +30,8 @@ from snnhw.ir import (
 )
 from snnhw.ir.nodes import Shape
 from snnhw.plan import make_plan
+from snnhw.plan.formats import FORMATS
+from snnhw.plan.synapses import dense_matrix, edges_of
 from snnhw.verify.random_networks import RandomCase, neuron_fields
 
 __all__ = ["random_graph", "random_graph_case"]
@@ -65,7 +67,7 @@ class _Builder:
         """Return random weights and their width."""
         bits = int(self.rng.choice([1, 2, 3, 4, 8]))
         lowest, highest = signed_range(bits)
-        values = self.rng.integers(lowest, highest + 1, shape) * (self.rng.random(shape) < self.rng.choice([0.4, 1.0]))
+        values = self.rng.integers(lowest, highest + 1, shape) * (self.rng.random(shape) < self.rng.choice([0.1, 0.4, 1.0, 1.0]))
         return {"weight": values, "weight_bits": bits}
 
     def window(self, sizes: tuple[int, ...], pool: bool) -> Window:
@@ -177,13 +179,15 @@ def _build(rng: np.random.Generator) -> Graph:
     # The last layer takes everything that nobody else has taken.
     outputs = int(rng.integers(1, 12))
     sources = build.unused or [list(build.spikes)[-1]]
-    currents = [build.current(name, build.spikes[name][0], (outputs,))[0] for name in sources]
     feedforward = [name for name in build.spikes if name != "in"]
-    if feedforward and rng.random() < 0.2:
+    late = str(rng.choice(feedforward)) if feedforward and rng.random() < 0.25 else None
+    if rng.random() < 0.6:
+        sources = [name for name in sources if name != late] or ["in"]  # then nothing of this timestep waits for it
+    currents = [build.current(name, build.spikes[name][0], (outputs,))[0] for name in sources]
+    if late is not None:
         # What a layer before it did one timestep earlier.
-        other = str(rng.choice(feedforward))
-        delayed = build.add(Delay, other, shape=build.spikes[other][0])
-        currents.append(build.current(delayed, build.spikes[other][0], (outputs,))[0])
+        delayed = build.add(Delay, late, shape=build.spikes[late][0])
+        currents.append(build.current(delayed, build.spikes[late][0], (outputs,))[0])
     name = build.neurons(currents, (outputs,), last=True)
     state = name not in build.spikes
     readout: dict[str, Any] = {"kind": "membrane", "over": str(rng.choice(["last", "max", "sum"]))} if state else {
@@ -207,18 +211,31 @@ def random_graph(rng: np.random.Generator) -> Graph:
             continue  # fields that exclude each other, or no way between two shapes
 
 
+def _formats(rng: np.random.Generator, graph: Graph) -> dict[str, str]:
+    """Return a way to store the weights of each fully connected layer, or none: then the planner chooses."""
+    result = {}
+    for node in graph.nodes:
+        if isinstance(node, Neuron):
+            edges = edges_of(graph, node)
+            values = {(graph.values(edge.source).lowest, graph.values(edge.source).highest) for edge in edges}
+            if rng.random() < 0.7 and all(dense_matrix([edge]) is not None for edge in edges):
+                result[node.name] = str(rng.choice(FORMATS if values == {(0, 1)} else FORMATS[1:]))
+    return result
+
+
 def random_graph_case(seed: int) -> RandomCase:
     """Return the random graph of a seed, planned, and its drive."""
     rng = np.random.default_rng([seed, 7])
     while True:
         graph = replace(random_graph(rng), name=f"random graph {seed}")
         lanes = {node.name: int(rng.integers(1, 9)) for node in graph.nodes if isinstance(node, Neuron | MaxPool)}
-        loaded = bool(rng.random() < 0.2)
+        formats, loaded = _formats(rng, graph), bool(rng.random() < 0.2)
+        options: dict[str, Any] = {"lanes": lanes, "formats": formats, "load_weights": loaded, "decide": bool(seed % 2)}
         try:
-            plan = make_plan(graph, lanes=lanes, load_weights=loaded, decide=bool(seed % 2))
+            plan = make_plan(graph, **options)
         except NetworkError:
             try:
-                plan = make_plan(_saturating(graph), lanes=lanes, load_weights=loaded, decide=bool(seed % 2))
+                plan = make_plan(_saturating(graph), **options)
             except NetworkError:
                 continue
         inputs, samples = math.prod(graph.input.shape), int(rng.integers(1, 4))

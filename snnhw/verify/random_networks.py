@@ -1,7 +1,8 @@
 """Random networks with random drives, for holding the hardware against the reference.
 
 Each case follows from its seed alone. The sizes and numbers are odd on purpose: single neurons, powers of two and
-their neighbours, lanes that do not divide neurons, weights and thresholds at the ends of their ranges.
+their neighbours, lanes that do not divide neurons, weights and thresholds at the ends of their ranges, and weights that are
+stored in any way, whether it suits them or not.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from snnhw.errors import NetworkError
 from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
+from snnhw.plan.formats import FORMATS
 
 __all__ = ["RandomCase", "neuron_fields", "random_case"]
 
@@ -41,7 +43,7 @@ class RandomCase:
 
     def __str__(self) -> str:
         layers = "; ".join(
-            f"{layer.inputs} → {layer.outputs}, {layer.lanes} lanes, weights {layer.weight_bits} bits"
+            f"{layer.inputs} → {layer.outputs}, {layer.lanes} lanes, {layer.format} weights {layer.weight_bits} bits"
             f"{' loaded' if layer.weights_loaded else ''}, {layer.spec}"
             for layer in self.plan.layers
         )
@@ -72,7 +74,7 @@ def _weights(rng: np.random.Generator, outputs: int, inputs: int, bits: int) -> 
     if kind == 1:
         return np.full((outputs, inputs), rng.choice([lowest, highest]))
     weight = rng.integers(lowest, highest + 1, (outputs, inputs))
-    return weight * (rng.random((outputs, inputs)) < 0.3) if kind == 2 else weight
+    return weight * (rng.random((outputs, inputs)) < rng.choice([0.05, 0.1, 0.3, 0.5])) if kind == 2 else weight
 
 
 def _pick(rng: np.random.Generator, neurons: int, low: int, high: int, per_neuron: float) -> np.ndarray:
@@ -173,13 +175,13 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
         weight = _weights(rng, outputs, inputs, bits)
         parts.append((weight, bits, neuron_fields(rng, weight)))
     lanes = {f"lif{index}": _lanes(rng, size) for index, size in enumerate(sizes[1:])}
+    formats = {name: str(rng.choice(["auto", *FORMATS])) for name in lanes}
     load_weights = bool(rng.random() < 0.2)
     spikes = _drive(rng, samples, timesteps, sizes[0])
     while True:
+        graph = _graph(f"random {seed}", sizes, parts, timesteps)
         try:
-            return RandomCase(
-                seed, make_plan(_graph(f"random {seed}", sizes, parts, timesteps), lanes=lanes, load_weights=load_weights), spikes
-            )
+            return RandomCase(seed, make_plan(graph, lanes=lanes, formats=formats, load_weights=load_weights), spikes)
         except NetworkError:
             # The state was to be exact and cannot be proven to fit: saturate the first such layer.
             exact = next(spec for _, _, spec in parts if spec["overflow"] == "exact")

@@ -10,8 +10,9 @@
     clears            true when every layer starts each sample anew
     loading           {"bytes", "words"}: beats of the loading stream, hexadecimal numbers; absent when nothing is loaded
     result_bytes      of a decision; absent when the accelerator does not decide
+    rest              clock cycles between samples after which the accelerator is at rest
     samples           [{"events": [timestep][...] tdata, "output": [timestep][...] tdata, "cycles": clock cycles of the
-                        undisturbed sample, run after those before it,
+                        undisturbed sample,
                         "spikes": [layer][timestep][...] addresses, "membranes": [layer][timestep][neuron],
                         "result": tdata of its decision, if there are any}]
 """
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from snnhw.plan import LayerPlan, Plan
-from snnhw.plan.cycles import predict_cycles
+from snnhw.plan.cycles import predict_cycles, rest_cycles
 from snnhw.reference import Trace, run
 from snnhw.verify.compare import output_of
 from snnhw.verify.packing import loading_word_bytes, loading_words
@@ -76,6 +77,7 @@ def make_vectors(plan: Plan, spikes: np.ndarray) -> bytes:
         "outputs": plan.outputs,
         "address_bits": {"input": plan.input_address_bits, "output": last.output_address_bits},
         "layers": [{"name": layer.name, "neurons": layer.outputs, "state_bits": layer.state_bits} for layer in plan.layers],
+        "rest": rest_cycles(plan, trace.spikes),
         "clears": all(layer.spec.clear == "sample" for layer in plan.layers),
     }
     if plan.loaded_words:

@@ -5,12 +5,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from example_graphs import EXAMPLES, example_graph, spikes_of
 
-from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw import reference
+from snnhw.ir import Decay, Delay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.accesses import count_accesses
-from snnhw.plan.cycles import predict_cycles
+from snnhw.plan.cycles import predict_cycles, rest_cycles
+from snnhw.plan.skeleton import simulate_control
 from snnhw.plan.stages import pause_slots, write_stage
+from snnhw.verify.random_networks import random_case
 
 # From the first transfer: the input register, and from the last tick's slot: finaliser to output, output register, itself.
 BEFORE, PIPELINE, AFTER = 1, 4, 3 + 1 + 1 + 1
@@ -112,6 +116,62 @@ def test_states_that_are_never_cleared_are_read_from_the_second_sample_on():
     plan = chain([2, 3], [1], timesteps=2, clear="never", bits=8)
     batch = {"in": np.ones((3, 2, 2), bool), "layer0": np.zeros((3, 2, 3), bool)}
     assert count_accesses(plan, batch)[0]["membranes_read"].tolist() == [3, 6, 6]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_schedule_of_a_chain_is_that_of_its_simulated_control(seed):
+    case = random_case(seed, largest=40)
+    spikes = reference.run(case.plan.graph, case.spikes).spikes
+    assert predict_cycles(case.plan, spikes).tolist() == simulate_control(case.plan, spikes)[0].tolist()
+
+
+def joined(hidden: int, timesteps: int, *sources: str) -> Plan:
+    """Return the plan of a layer of `hidden` neurons and of one that takes from several; every weight is 1."""
+    sizes = {"in": 4, "layer0": hidden, "late": hidden}
+    nodes: list = [Input("in", shape=(4,)), Linear("sum0", ("in",), np.ones((hidden, 4)), 2),
+                   Neuron("layer0", ("sum0",), NeuronSpec(1)), Delay("late", ("layer0",), (hidden,)),
+                   *(Linear(f"from {name}", (name,), np.ones((2, sizes[name])), 2) for name in sources),
+                   Neuron("layer1", tuple(f"from {name}" for name in sources), NeuronSpec(1))]
+    nodes = [node for node in nodes if node.name != "late" or "late" in sources]
+    graph = Graph("joined", (*nodes, Readout("out", ("layer1",))), timesteps)
+    return make_plan(graph, lanes={"layer0": hidden, "layer1": 2}, formats="dense")
+
+
+def test_a_merge_takes_events_in_turn_and_a_cycle_for_its_tick():
+    alone, both = joined(6, 1, "layer0"), joined(6, 1, "in", "layer0")
+    for events in range(5):
+        some = trains(both, [events], [0], [0])
+        # Those of the input come while layer0 is still at work, and are added after its tick; a list without any has a slot.
+        assert predict_cycles(both, some) == predict_cycles(alone, some) + 1 + max(events, 1) - 1
+
+
+def test_what_nothing_waits_for_goes_on_when_a_sample_has_left():
+    late, behind = joined(40, 3, "in", "late"), joined(40, 3, "in", "layer0")
+    assert (late.lags, behind.lags) == (True, False)
+    # Of the last timestep, layer1 waits for the input alone: its neurons are done when layer0 begins with its own.
+    quiet = trains(late, [0, 0, 4], [0, 0, 40], [0, 0, 0])
+    assert rest_cycles(behind, quiet) == 0
+    assert 20 < rest_cycles(late, quiet) < 40
+    twice = {name: np.concatenate([train, train]) for name, train in quiet.items()}
+    assert len(set(predict_cycles(late, twice))) == 1
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_samples_of_graphs_do_not_disturb_each_other(name):
+    graph = example_graph(name)
+    plan = make_plan(graph, lanes=2)
+    batch = dict(reference.run(graph, spikes_of(graph, 6)).spikes)
+    alone = [predict_cycles(plan, {name: train[k:k + 1] for name, train in batch.items()})[0] for k in range(6)]
+    assert predict_cycles(plan, batch).tolist() == alone
+
+
+def test_a_hundred_thousand_cycles_of_any_graph_take_a_second():
+    graph = example_graph("recurrent")
+    plan = make_plan(graph, lanes=2)
+    batch = reference.run(graph, spikes_of(graph, 100)).spikes
+    begin = time.process_time()
+    cycles = predict_cycles(plan, batch)
+    assert (time.process_time() - begin) / cycles.sum() < 1e-5
 
 
 def test_ten_thousand_images_are_predicted_in_minutes():

@@ -7,8 +7,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.sim import Simulator
 
 from rtl_gen import Accelerator
+from snnhw import reference
 from snnhw.plan import LayerPlan, Plan
 from snnhw.plan.accesses import access_names
+from snnhw.plan.cycles import rest_cycles
 
 TRACE = ("trace_valid", "trace_neuron", "trace_membrane", "trace_spike")
 
@@ -48,8 +50,8 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
     """Run spike trains, bool or int (samples, timesteps, inputs), through the accelerator.
 
     With `rng` the source pauses, the sink stalls and events come in random order. `isolated` waits for a sample's
-    last tick before the next sample begins. `reset_before` disturbs the core and resets it first. No decision is taken before
-    the cycle `results_after`.
+    last tick, and until the accelerator is at rest, before the next sample begins. `reset_before` disturbs the core
+    and resets it first. No decision is taken before the cycle `results_after`.
     """
     samples, timesteps, inputs = trains.shape
     dut = Accelerator(plan, trace=True)
@@ -77,6 +79,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
     words = [word for layer in plan.layers if layer.weights_loaded for word in layer.weight_words]
     limit = 2000 + 40 * sum(work(layer) * len(beats) + samples * timesteps * (layer.outputs + 20) for layer in plan.layers)
 
+    rest = rest_cycles(plan, reference.run(plan.graph, trains).spikes) if plan.lags else 0
     watched = [{name: getattr(core, name) for name in (*TRACE, *access_names(core.layer))} for core in dut.cores]
 
     async def testbench(ctx):
@@ -98,13 +101,13 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
             await ctx.tick().until(dut.s_axis_weights_tready)
         if words:
             ctx.set(dut.s_axis_weights_tvalid, 0)
-        position, done, tick_of = 0, 0, 0
+        position, done, tick_of, rested = 0, 0, 0, 0
         first = [None] * samples
         valid = False
         for cycle in range(limit):
             if not valid and position < len(beats):
                 sample = beats[position][3]
-                if (not isolated or sample == done) and (rng is None or rng.random() < 0.6):
+                if (not isolated or (sample == done and cycle >= rested)) and (rng is None or rng.random() < 0.6):
                     address, tick, last, _ = beats[position]
                     valid = True
                     ctx.set(dut.s_axis_tdata, address)
@@ -132,9 +135,9 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                     membranes[k][step // timesteps, step % timesteps, neuron] = ctx.get(core["trace_membrane"])
                     layer_spikes[k][step // timesteps, step % timesteps, neuron] = ctx.get(core["trace_spike"])
                     written[k] += 1
-                if isolated and done < samples:
+                if isolated and (done < samples or cycle < rested):
                     for name in counts[k]:
-                        counts[k][name][done] += ctx.get(core[name])
+                        counts[k][name][done - (cycle < rested)] += ctx.get(core[name])
             if ready and ctx.get(dut.m_axis_tvalid):
                 sample, step = tick_of // timesteps, tick_of % timesteps
                 if ctx.get(dut.m_axis_tlast):
@@ -143,7 +146,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                     tick_of += 1
                     if step == timesteps - 1:
                         cycles[sample] = cycle - first[sample] + 1
-                        done = sample + 1
+                        done, rested = sample + 1, cycle + 1 + rest
                 else:
                     value, address = divmod(ctx.get(dut.m_axis_tdata), 1 << address_bits)
                     assert not left[sample, step, address:].any(), "ascending order"
@@ -151,7 +154,7 @@ def simulate(plan: Plan, trains: np.ndarray, *, rng: np.random.Generator | None 
                     left[sample, step, address] = True
                     spikes[sample, step, address] = signed(value, value_bits) if value_bits else 1
             await ctx.tick()
-            if done == samples and len(results) == (samples if plan.decide else 0):
+            if done == samples and cycle + 1 >= rested and len(results) == (samples if plan.decide else 0):
                 return
         raise AssertionError(f"{done} of {samples} samples ended within {limit} cycles, {position} of {len(beats)} beats went in")
 

@@ -11,10 +11,10 @@ from networks import chain, random_plan, random_trains
 
 from rtl_gen import Accelerator
 from snnhw import reference
-from snnhw.ir import Decay, NeuronSpec
+from snnhw.ir import Decay, Delay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.accesses import count_accesses
-from snnhw.plan.cycles import predict_cycles
+from snnhw.plan.cycles import predict_cycles, rest_cycles
 from snnhw.verify.compare import output_of
 
 
@@ -82,6 +82,23 @@ def test_any_graph_bears_stalls_a_reset_and_loaded_weights(name):
     check(plan, spikes_of(graph, 2, seed=1), undisturbed=False, rng=rng, reset_before=True)
 
 
+@pytest.mark.parametrize("delayed", [("hidden",), ("hidden", "last")])
+def test_a_layer_that_nothing_waits_for_goes_on_when_the_sample_has_left(delayed):
+    rng = np.random.default_rng(9)
+    sizes = {"in": 4, "hidden": 60, "last": 3}
+    graph = Graph("late", (
+        Input("in", (), (4,)), Linear("up", ("in",), rng.integers(0, 8, (60, 4)), 4), Neuron("hidden", ("up",), NeuronSpec(6)),
+        *(Delay(f"late {name}", (name,), (sizes[name],)) for name in delayed),
+        Linear("on", ("in",), rng.integers(-4, 8, (3, 4)), 4),
+        *(Linear(f"from {name}", (f"late {name}",), rng.integers(-4, 8, (3, sizes[name])), 4) for name in delayed),
+        Neuron("last", ("on", *(f"from {name}" for name in delayed)), NeuronSpec(5)), Readout("class", ("last",))), 3)
+    plan = make_plan(graph, lanes=4)
+    trains = np.zeros((3, 3, 4), bool)
+    trains[0, 2] = trains[1] = True
+    trace = check(plan, trains)
+    assert rest_cycles(plan, trace.spikes) > 20
+
+
 def test_fires_exactly_at_the_threshold():
     plan = one_layer([[3], [2]], NeuronSpec(threshold=3), timesteps=1)
     trace = check(plan, np.ones((1, 1, 1), bool))
@@ -143,7 +160,8 @@ def test_a_slow_second_layer_holds_up_the_first():
 def test_loaded_weights_compute_the_same_as_fixed_ones():
     rng = np.random.default_rng(7)
     fixed = random_plan(rng, load_weights=False)
-    loaded = make_plan(fixed.graph, lanes={layer.name: layer.lanes for layer in fixed.layers}, load_weights=True)
+    loaded = make_plan(fixed.graph, lanes={layer.name: layer.lanes for layer in fixed.layers}, load_weights=True,
+                       formats={layer.name: layer.format for layer in fixed.layers})
     trains = random_trains(rng, fixed, 3)
     check(loaded, trains)
     np.testing.assert_array_equal(simulate(loaded, trains).cycles, simulate(fixed, trains).cycles)

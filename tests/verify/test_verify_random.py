@@ -2,6 +2,8 @@
 
 import pytest
 
+from snnhw.plan.accesses import access_names
+from snnhw.plan.formats import FORMATS
 from snnhw.verify import check_disturbed, check_undisturbed, compile_batch, random_case
 
 # Networks are compiled several at a time, which halves the time that each takes.
@@ -15,7 +17,7 @@ def check(seeds, largest):
         alone = check_undisturbed(simulator, case.spikes)
         assert alone.problem is None, f"{case}\n{alone.problem}"
         assert alone.comparison.cycle_counts == len(case.spikes)
-        assert alone.access_counts == len(case.spikes) * sum(7 + bool(layer.parameter_bits) for layer in case.plan.layers)
+        assert alone.access_counts == len(case.spikes) * sum(len(access_names(layer)) for layer in case.plan.layers)
         disturbed = check_disturbed(simulator, case.spikes, case.seed)
         assert disturbed.problem is None, f"{case}\n{disturbed.problem}"
 
@@ -43,12 +45,13 @@ def test_the_small_networks_have_every_feature():
                 seen |= {f"synapse {spec.synapse.kind}", f"synapse rounds {spec.synapse.rounding}"}
             seen |= {f"rounds {spec.decay.rounding}"}
             seen |= {spec.decay.kind, f"{spec.reset} {spec.reset_time}", spec.input_on_reset, spec.overflow, spec.clear,
-                     f"{layer.weight_bits} bits", *(f"{name} per neuron" for name in spec.per_neuron)}
+                     f"{layer.weight_bits} bits", layer.format, *(f"{name} per neuron" for name in spec.per_neuron)}
             seen |= {name for name, present in (
                 ("fractional", spec.frac), ("bias", spec.bias.any()), ("start", spec.start), ("one input", layer.inputs == 1),
                 ("one neuron", layer.outputs == 1), ("uneven lanes", layer.outputs % layer.lanes), ("one lane", layer.lanes == 1),
                 ("loaded", layer.weights_loaded)) if present}
     resets = {f"{reset} {time}" for reset in ("none", "zero", "value", "subtract") for time in ("immediate", "next")}
+    assert seen >= {*FORMATS}
     assert seen >= resets | {"one", "shift", "mul", "keep", "drop", "exact", "saturate", "sample", "never", "1 bits", "16 bits"}
     assert seen >= {f"{name} per neuron" for name in ("threshold", "reset_amount", "bias", "factor", "synapse_factor")}
     assert seen >= {"rounds floor", "rounds zero", "synapse one", "synapse shift", "synapse mul", "synapse rounds zero"}

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from rtl_gen import generate
-from snnhw.ir import Conv, Decay, Delay, Graph, Input, Neuron, NeuronSpec, Readout, Window
+from snnhw.ir import Conv, Decay, Delay, Graph, Input, Linear, Neuron, NeuronSpec, Readout, Window
 from snnhw.plan import make_plan
+from snnhw.plan.cycles import rest_cycles
+from snnhw.plan.formats import FORMATS
+from snnhw.reference import run
 from snnhw.verify import check_disturbed, check_undisturbed, compile_batch, make_vectors, verify_folder
 from snnhw.verify.random_graphs import random_graph_case
 
@@ -33,18 +36,19 @@ def test_the_graphs_have_everything():
         seen.add(f"readout {graph.nodes[-1].kind}")
         seen |= {"several inputs" for node in graph.nodes if len(node.inputs) > 1}
         for layer in case.plan.layers:
-            seen |= {f"output {layer.spec.output}", "lists" if layer.scattered else "dense"}
+            seen |= {f"output {layer.spec.output}", layer.format}
+            grid = layer.synapses.grid if layer.format == "block" else None
             seen |= {name for name, present in (
                 ("synapse", layer.spec.synapse is not None), ("graded", layer.input_value_bits), ("loaded", layer.weights_loaded),
                 ("several sources", len(layer.sources) > 1), ("queue", any(source.queue for source in layer.sources)),
                 ("itself", any(source.core == layer.index for source in layer.sources)),
                 ("delayed without queue", any(source.delayed and not source.queue for source in layer.sources)),
                 ("delayed forward", any(source.delayed and source.core != layer.index for source in layer.sources)),
-                ("room beyond the border", layer.scattered and layer.synapses.grid.words > layer.synapses.grid.rows
-                 * layer.synapses.grid.columns), ("several tiles", layer.scattered and layer.tiles > 1)) if present}
+                ("room beyond the border", grid is not None and grid.words > grid.rows * grid.columns),
+                ("several tiles", grid is not None and layer.tiles > 1)) if present}
     assert seen >= {"Input", "Linear", "Conv", "Scale", "SumPool", "MaxPool", "Flatten", "Delay", "Neuron", "Readout"}
     assert seen >= {"1 dimensions", "2 dimensions", "3 dimensions", "several inputs", "readout count", "readout first",
-                    "readout membrane", "output spike", "output count", "output state", "lists", "dense", "synapse", "graded",
+                    "readout membrane", "output spike", "output count", "output state", *FORMATS, "synapse", "graded",
                     "loaded", "several sources", "queue", "itself", "delayed without queue", "delayed forward",
                     "room beyond the border", "several tiles"}
 
@@ -55,6 +59,28 @@ def test_a_case_follows_from_its_seed_alone():
     assert (first.spikes == second.spikes).all()
     assert str(first) == str(second) != str(other)
     assert any(isinstance(node, Delay | Neuron) for node in first.plan.graph.nodes)
+
+
+def test_a_layer_that_nothing_waits_for_is_given_a_rest(tmp_path):
+    """The neurons of `behind` reach the others a timestep later: they go on when a sample has left."""
+    def weight(*shape: int) -> np.ndarray:
+        return np.random.default_rng(shape).integers(-4, 8, shape)
+
+    fires = NeuronSpec(6, Decay("shift", 2), "subtract", 6, bits=12)
+    plan = make_plan(Graph("rest", (
+        Input("in", (), (5,)), Delay("late", ("behind",), (50,)), Linear("up", ("in",), weight(50, 5), 4),
+        Neuron("behind", ("up",), fires), Linear("on", ("in",), weight(3, 5), 4), Linear("down", ("late",), weight(3, 50), 4),
+        Neuron("last", ("on", "down"), fires), Readout("classes", ("last",))), 3), lanes=2)
+    spikes = np.zeros((4, 3, 5), bool)
+    spikes[1, 2] = spikes[2] = True
+    assert rest_cycles(plan, run(plan.graph, spikes).spikes) > 20
+    simulator, = compile_batch([plan])
+    alone = check_undisturbed(simulator, spikes)
+    assert (alone.problem, alone.comparison.cycle_counts) == (None, 4)
+    assert check_disturbed(simulator, spikes, 3).problem is None
+    generate(plan, tmp_path / "hw", vectors=make_vectors(plan, spikes))
+    result = verify_folder(tmp_path / "hw")
+    assert (result["problem"], result["samples"], result["cycle_counts"]) == (None, 4, 4)
 
 
 def test_a_memory_that_is_not_read_may_be_pointed_beyond(tmp_path):
