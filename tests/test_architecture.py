@@ -53,6 +53,7 @@ OWNERS = {
     "submitit": {"snnhw.sweep"},
     "cocotb": set(),
     "cocotb_tools": set(),
+    "systemrdl": set(),
 }
 ASSETS = "sim", "boards", "models"
 

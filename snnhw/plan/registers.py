@@ -31,7 +31,8 @@ STRIDE = 0x100  # bytes of the registers of a core, and of those of the whole
 COUNTERS = 0x40, 0x80  # where the counters of a core begin, and those of the whole
 _COUNTS = {
     "events_write": "events that came in",
-    "events_read": "events read from the list, once for each tile",
+    "events_read": "events, or words of their bitmap, that were read, once for each tile",
+    "events_clear": "words of the bitmap of events that were cleared",
     "sources_read": "events whose list of weight words was looked up",
     "weights_read": "words read from the weight memory",
     "accumulate": "slots of synaptic operations, each of as many as there are lanes",
