@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from snnhw.board import Board
     from snnhw.plan.folding import Folding, Goal
 
-__all__ = ["FOLD_SAMPLES", "fold_run", "folding_table", "parse_clock", "parse_goal"]
-
-FOLD_SAMPLES = 500  # of the run folder, that lanes are chosen with
+__all__ = ["fold_run", "folding_table", "parse_clock", "parse_goal"]
 
 
 def parse_clock(text: str | None) -> float | Literal["max"] | None:
@@ -46,14 +44,13 @@ def parse_goal(board: "Board", target_latency: str | None, target_area: str | No
 def fold_run(session: Session, opened: RunFolder, board: "Board", goal: "Goal", clock: float | Literal["max"] | None,
              fixed: dict[str, Any]) -> "Folding":
     """Choose the lanes of a run folder's network; `fixed` are the options of the plan that are told."""
-    from snnhw.plan.folding import fold
-    from snnhw.plan.space import Space
+    from snnhw.plan.folding import fold_samples
     from snnhw.reference import run as interpret
-    spikes, _ = opened.samples(default=FOLD_SAMPLES)
+    spikes, _ = opened.samples()
     session.progress(f"choosing lanes with {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)
     given = {name: value for name, value in fixed.items() if value is not None}
-    return fold(Space(opened.graph, board, trace.spikes, fixed=given), goal, clock_hz=clock)
+    return fold_samples(opened.graph, board, trace.spikes, goal, fixed=given, clock_hz=clock)
 
 
 def folding_table(folding: "Folding") -> "RenderableType":
@@ -62,11 +59,13 @@ def folding_table(folding: "Folding") -> "RenderableType":
     goal, used = folding.goal, folding.area.used["logic"]
     asked = {"latency": f"at most {format_time(goal.limit)}", "area": f"at most {goal.limit:,.0f} logic cells",
              "fastest": "as fast as the board allows"}[goal.kind]
+    # The smallest that is fast enough for some samples, and is for all, is the smallest for all.
+    whole = folding.followed == len(folding.cycles) or (goal.kind, goal.statistic) == ("latency", "worst")
+    searched = "" if whole else f" for the {folding.followed} samples that were searched with"
     return key_values("Folding", {
         "asked": asked, "lanes": ", ".join(f"{name}={lanes}" for name, lanes in folding.configuration["lanes"].items()),
         f"latency, {goal.statistic} of {len(folding.cycles)} samples":
             f"{format_time(folding.seconds)} ({folding.latency_cycles:,.0f} cycles at {folding.clock_hz / 1e6:g} MHz)",
         "logic cells": f"{used[0]:,} ({used[1]:,} .. {used[2]:,})",
-        "combinations": f"{folding.combinations:,}, "
-                        + ("none is better" if folding.proven else "no neighbour is better, not all were looked at"),
+        "combinations": f"{folding.combinations:,}, {'none' if folding.proven else 'no neighbour'} is better{searched}",
     }, caption="what was asked holds for the upper bound of the estimated area")

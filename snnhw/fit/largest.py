@@ -16,7 +16,7 @@ from snnhw.plan.area import Area, estimate_area
 
 __all__ = ["Largest", "find_largest", "make_network"]
 
-LANES = (1, 2, 4, 8, 16)  # that a size is tried with: what is smallest depends on the shapes of the memories
+LANES = (1, 2, 4, 8, 16)  # that a size is tried with, and those whose weights fill a word of a memory block
 MAX_HIDDEN = 16_384
 AHEAD = 16                # sizes behind the first that does not fit: a memory may fit a block better again
 TIMESTEPS = 16
@@ -114,6 +114,7 @@ def find_largest(board: Board, *, shape: str = "784-N-10", weight_bits: int = 4,
     if not 4 <= state_bits <= 24:
         raise UsageError(f"state bits must be between 4 and 24, not {state_bits}")
     have = available(board)
+    widths = sorted({*LANES, *(width // weight_bits for _, width in board.budget.block_ram.shapes if width >= weight_bits)})
     tried: dict[int, tuple[Graph, Plan, Area]] = {}
 
     def lacks(area: Area) -> float:
@@ -124,7 +125,7 @@ def find_largest(board: Board, *, shape: str = "784-N-10", weight_bits: int = 4,
             progress(f"trying {hidden} hidden neurons")
             graph = make_network(shape, hidden, weight_bits, state_bits)
             best: tuple[Plan, Area] | None = None
-            for lanes in LANES:
+            for lanes in widths:
                 plan = make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense")
                 area = estimate_area(plan, board)
                 if best is None or lacks(area) < lacks(best[1]):

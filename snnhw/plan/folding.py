@@ -12,20 +12,24 @@ import heapq
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from snnhw.board import RESOURCES, Board, available
 from snnhw.errors import BoardError, UsageError
+from snnhw.ir import Graph
 from snnhw.plan.area import Area
+from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.plan import Plan
 from snnhw.plan.planner import make_plan
 from snnhw.plan.space import LANES, STATISTICS, Combination, Space, Statistic, statistic_of
 
-__all__ = ["Folding", "Goal", "fold", "format_time", "parse_area", "parse_time"]
+__all__ = ["Folding", "Goal", "fold", "fold_samples", "format_time", "parse_area", "parse_time"]
 
+FOLLOWED = 500          # samples that a search follows
+ADDED = 20              # samples that are added where those were not the longest
 MAX_WALKED = 50_000     # combinations that a search looks at
 MAX_MEASURED = 400      # combinations of which a search computes the cycles
 CLOSE = 1.02            # two latencies that bisection does not tell apart
@@ -106,7 +110,9 @@ class Folding:
     combinations : int
         How many there are.
     proven : bool
-        No combination is better by the estimates; else only no neighbour is, as there were too many to walk through.
+        No combination is better by the estimates, for the samples that the search followed; else only no neighbour is.
+    followed : int
+        How many samples the search followed.
     """
 
     goal: Goal
@@ -118,6 +124,7 @@ class Folding:
     measured: int
     combinations: int
     proven: bool
+    followed: int
 
     @property
     def latency_cycles(self) -> float:
@@ -133,7 +140,7 @@ class Folding:
         limit = self.goal.limit if math.isfinite(self.goal.limit) else None
         return {
             "goal": self.goal.kind, "limit": limit, "limit_unit": {"latency": "s", "area": "logic cells"}.get(self.goal.kind),
-            "statistic": self.goal.statistic, "samples": len(self.cycles), "clock_hz": self.clock_hz,
+            "statistic": self.goal.statistic, "samples": len(self.cycles), "followed": self.followed, "clock_hz": self.clock_hz,
             "cycles": self.latency_cycles, "seconds": self.seconds, "lanes": self.configuration["lanes"],
             "logic": dict(zip(("estimate", "low", "high"), self.area.used["logic"], strict=True)),
             "measured": self.measured, "combinations": self.combinations, "proven": self.proven,
@@ -298,8 +305,48 @@ def fold(space: Space, goal: Goal, *, clock_hz: float | Literal["max"] | None = 
         hertz = own  # slower than both ends: what is fast enough at the clock of the ends may not be at its own
     configuration = space.configuration(found)
     plan = make_plan(space.graph, **configuration)
-    return Folding(goal, plan, configuration, space.cycles(found), space.area(found), hertz, space.measured,
-                   math.prod(map(len, space.choices)), search.proven)
+    cycles = space.cycles(found)
+    return Folding(goal, plan, configuration, cycles, space.area(found), hertz, space.measured,
+                   math.prod(map(len, space.choices)), search.proven, len(cycles))
+
+
+def fold_samples(graph: Graph, board: Board, trains: Mapping[str, np.ndarray], goal: Goal, *,
+                 fixed: Mapping[str, Any] | None = None, clock_hz: float | Literal["max"] | None = None,
+                 most: int = FOLLOWED) -> Folding:
+    """Choose how each layer is built, for more samples than a search follows.
+
+    A search follows `most` of them: for the worst those with the most input events, else the first. What it chooses is followed
+    with all. Where a latency is then missed, it searches again, with the longest samples added or for less time.
+
+    Parameters
+    ----------
+    graph, board, trains, fixed
+        As of :class:`~snnhw.plan.space.Space`.
+    goal, clock_hz
+        As of :func:`fold`.
+    most : int
+        Samples that a search follows.
+    """
+    events = np.count_nonzero(np.asarray(trains[graph.input.name]), axis=(1, 2))
+    total, asked, worst = len(events), goal, goal.statistic == "worst"
+    chosen = np.sort(np.argsort(-events, kind="stable")[:most]) if worst else np.arange(min(most, total))
+    while True:
+        some = {name: np.asarray(train)[chosen] for name, train in trains.items()}
+        try:
+            found = fold(Space(graph, board, some, fixed=fixed), asked, clock_hz=clock_hz)
+        except UsageError:
+            if asked is goal:
+                raise
+            chosen, asked = np.arange(total), goal  # the time that was left was too short, by these samples
+            continue
+        cycles = found.cycles if len(chosen) == total else predict_cycles(found.plan, trains)
+        seconds = statistic_of(cycles, goal.statistic) / found.clock_hz
+        if goal.kind != "latency" or seconds <= goal.limit * (1 + 1e-12):
+            return replace(found, goal=goal, cycles=cycles, proven=found.proven and asked is goal)
+        if worst:
+            chosen = np.union1d(chosen, np.argsort(-cycles, kind="stable")[:ADDED])
+        else:
+            asked = replace(asked, limit=asked.limit * goal.limit / seconds * (1 - 1e-9))
 
 
 def _clock_of(space: Space, combination: Combination) -> float:

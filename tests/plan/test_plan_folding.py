@@ -14,7 +14,7 @@ from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Choices, folding, make_plan
 from snnhw.plan.area import Area, estimate_area
 from snnhw.plan.cycles import predict_cycles
-from snnhw.plan.folding import Goal, fold, format_time, parse_area, parse_time
+from snnhw.plan.folding import Goal, fold, fold_samples, format_time, parse_area, parse_time
 from snnhw.plan.pace import plan_pace
 from snnhw.plan.space import Choice, Space, lane_steps, statistic_of
 from snnhw.reference import run
@@ -125,6 +125,26 @@ def test_a_space_too_large_to_walk_through_is_climbed(monkeypatch):
         if lanes > 1:
             fewer = found.configuration["lanes"] | {name: steps[steps.index(lanes) - 1]}
             assert predict_cycles(make_plan(graph, lanes=fewer), trains).max() > middle
+
+
+@pytest.mark.parametrize("statistic", ["worst", "mean"])
+def test_what_few_samples_choose_holds_for_all(statistic):
+    graph = GRAPHS["two"]
+    trains = trains_of(graph, 60)
+    space = Space(graph, ICE, trains)
+    limits = sorted({statistic_of(space.cycles(each), statistic) for each in product(*map(range, map(len, space.choices)))})
+    searched_again = False
+    for limit in limits[1::3]:
+        goal = Goal("latency", limit / 12e6, statistic)
+        found, whole = fold_samples(graph, ICE, trains, goal, most=1), fold(space, goal)
+        assert statistic_of(predict_cycles(found.plan, trains), statistic) == found.latency_cycles <= limit
+        assert len(found.cycles) == 60
+        searched_again |= found.followed > 1 or not found.proven
+        if found.proven and statistic == "worst":
+            assert found.area.used["logic"][0] == whole.area.used["logic"][0]
+        assert found.area.used["logic"][0] >= whole.area.used["logic"][0]
+    assert searched_again
+    assert fold_samples(graph, ICE, trains, Goal("fastest"), most=60).latency_cycles == limits[0] or statistic == "mean"
 
 
 def test_the_same_question_has_the_same_answer():
