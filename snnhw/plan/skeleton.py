@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from snnhw.plan.plan import LayerPlan, Plan
-from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, pause_slots, write_stage
+from snnhw.plan.plan import BITMAP_BITS, LayerPlan, Plan
+from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, issue_stages, pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
 __all__ = ["simulate_control"]
@@ -203,7 +203,12 @@ class _DenseCore(_Core):
     def __init__(self, layer: LayerPlan):
         super().__init__(layer)
         self._tiles = layer.tiles
-        self._events = 0  # in the list
+        self._wait = issue_stages(layer)
+        self._words = -(-layer.inputs // BITMAP_BITS) if layer.events == "bitmap" else 0
+        self._events = 0  # that are kept
+        self._filled_words: set[int] = set()  # of a bitmap, those with events
+        self._slots = 0  # for each tile
+        self._first = NEVER  # cycle from which they are issued
         self._filled = False  # the shadow register is
         self._loads: deque[int] = deque()  # ticks in which tiles are finished
         self._last = NEVER  # tick of the last slot of the list
@@ -214,19 +219,26 @@ class _DenseCore(_Core):
             self.ticked = True
         else:
             self._events += 1
+            if self._words:
+                self._filled_words.add(event[0] // BITMAP_BITS)
 
     def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
-        if self._blocked != NEVER:
-            if not taken:
-                return False, NEVER
+        if self._blocked != NEVER and taken:
             self._slow += cycle - self._blocked
             self._blocked = NEVER
-        tick = cycle - self._slow
+        tick = min(cycle, self._blocked) - self._slow
         loads = self._loads
+        if cycle == self._first:
+            self._first = NEVER
+            end = tick + self._tiles * self._slots
+            loads.extend(range(tick + self._slots - 1 + ACCUMULATE_STAGES, end + ACCUMULATE_STAGES, self._slots))
+            self._last = end - 1
+        if self._blocked != NEVER:
+            return False, self._first
         if loads and loads[0] == tick:
             if self._filled and not taken:
                 self._blocked = cycle
-                return False, NEVER
+                return False, self._first
             loads.popleft()
             self._filled, self._sums = True, cycle + 1
         elif taken:
@@ -234,16 +246,15 @@ class _DenseCore(_Core):
         finished = tick == self._last
         if finished:
             self._last = NEVER
-        return finished, min(loads[0] if loads else NEVER, self._last) + self._slow
+        return finished, min(self._first, min(loads[0] if loads else NEVER, self._last) + self._slow)
 
     def _hand_over(self, cycle: int) -> int:
-        first = (cycle + 1 if self._blocked == NEVER else self._blocked) - self._slow
-        slots = self._events or 1
+        # A word of a bitmap without events has a slot too, but if there are none at all.
+        self._slots = self._events + self._words - len(self._filled_words) if self._events else 1
         self._events = 0
-        end = first + self._tiles * slots
-        self._loads.extend(range(first + slots - 1 + ACCUMULATE_STAGES, end + ACCUMULATE_STAGES, slots))
-        self._last = end - 1
-        return NEVER if self._blocked != NEVER else min(self._loads[0], self._last) + self._slow
+        self._filled_words.clear()
+        self._first = cycle + self._wait
+        return self._first
 
 
 class _WalkingCore(_Core):
