@@ -7,6 +7,7 @@ from rtl_gen.currents import Currents
 from rtl_gen.properties import Claim
 from snnhw.plan import LayerPlan
 from snnhw.plan.columns import Columns
+from snnhw.plan.synapses import Dense
 
 __all__ = ["CurrentsClaim"]
 
@@ -42,7 +43,8 @@ class CurrentsClaim(Claim):
     covers = ("three_in_a_row", "empty_step", "holds_off", "same_place_twice")
 
     def __init__(self, layer: LayerPlan, index: int, cover: str | None = None, *, block: Currents | None = None):
-        self.layer, self.index = layer, index
+        assert not isinstance(layer.synapses, Dense)
+        self.layer, self.synapses, self.index = layer, layer.synapses, index
         self.block = block or Currents(layer)
         self._place_bits = len(self.block.place[0])
         banks = len(self.block.place)
@@ -51,7 +53,7 @@ class CurrentsClaim(Claim):
 
     def _where(self) -> tuple[int, int, int]:
         """Return the memory, the word and the lane of the neuron."""
-        synapses = self.layer.synapses
+        synapses = self.synapses
         if isinstance(synapses, Columns):
             place, lane = divmod(self.index, self.layer.lanes)
             return lane, place, lane
@@ -62,7 +64,7 @@ class CurrentsClaim(Claim):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer, words = self.layer, self.layer.synapses.words
+        layer, words = self.layer, self.synapses.words
         m.submodules.block = block = self.block
         places = [self.place.word_select(bank, self._place_bits) for bank in range(len(block.place))]
         addends = [self.addend.word_select(lane, layer.current_bits) for lane in range(layer.lanes)]
