@@ -98,6 +98,15 @@ def test_the_lowest_class_wins_a_tie(kind, over):
     assert got.margins.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("kind", "over"), [("count", "sum"), ("membrane", "max")])
+def test_a_lower_class_that_catches_up_wins(kind, over):
+    decision = DecisionPlan(kind, over, 3, 2, Interval(0, 1))
+    values = np.array([[[0, 0, 1], [0, 1, 0]], [[0, 1, 0], [0, 0, 1]]])
+    got, _ = decided(decision, events(decision, values), 2)
+    assert got.classes.tolist() == [1, 1]
+    assert got.margins.tolist() == [0, 0]
+
+
 def test_sums_and_margins_reach_their_ends():
     for kind in ("count", "membrane"):
         decision = DecisionPlan(kind, "sum", 2, 5, Interval(-4, 3) if kind == "membrane" else Interval(0, 3))
