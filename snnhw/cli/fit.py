@@ -94,7 +94,10 @@ def _command(winner: dict[str, Any], board: "Board") -> str:
     plan, folder = winner["plan"], Path(winner["folder"])
     words = ["snnhw", "generate", str(folder), "--board", board.name, "--out", str(folder / "hw")]
     words += [word for name, lanes in plan["lanes"].items() for word in ("--lanes", f"{name}={lanes}")]
-    words += [word for name, kind in plan.get("formats", {}).items() for word in ("--format", f"{name}={kind}")]
+    for option, names in (("--format", "formats"), ("--packing", "packings"), ("--events", "events")):
+        # What is the default without a word needs none.
+        words += [word for name, kind in plan.get(names, {}).items() if kind not in ("none", "list")
+                  for word in (option, f"{name}={kind}")]
     return shlex.join(words + ["--load-weights"] * plan["load_weights"])
 
 

@@ -67,7 +67,7 @@ def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: Consta
     """
     terms = []
     for role, signal, writes in ACCESSES:
-        if role not in uses:
+        if role not in uses or signal not in counts:
             continue
         use = uses[role]
         accesses = counts[signal] * _at_once(layer, role, signal)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,7 @@ def find_largest(board: Board, *, shape: str = "784-N-10", weight_bits: int = 4,
         raise UsageError(f"state bits must be between 4 and 24, not {state_bits}")
     have = available(board)
     widths = sorted({*LANES, *(width // weight_bits for _, width in board.budget.block_ram.shapes if width >= weight_bits)})
+    kept = ("list", "bitmap") if board.family == "ice40" else ("list",)  # others cannot write single bits of a memory block
     tried: dict[int, tuple[Graph, Plan, Area]] = {}
 
     def lacks(area: Area) -> float:
@@ -125,8 +126,8 @@ def find_largest(board: Board, *, shape: str = "784-N-10", weight_bits: int = 4,
             progress(f"trying {hidden} hidden neurons")
             graph = make_network(shape, hidden, weight_bits, state_bits)
             best: tuple[Plan, Area] | None = None
-            for lanes in widths:
-                plan = make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense")
+            for events, lanes in product(kept, widths):
+                plan = make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense", events=events)
                 area = estimate_area(plan, board)
                 if best is None or lacks(area) < lacks(best[1]):
                     best = plan, area

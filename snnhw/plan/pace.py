@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from snnhw.plan.accesses import events_of
+from snnhw.plan.accesses import event_slots, events_of
 from snnhw.plan.plan import LayerPlan, Plan
 from snnhw.plan.stages import pause_slots
 from snnhw.plan.synapses import Dense
@@ -33,12 +33,13 @@ def part_cycles(layer: LayerPlan, events: np.ndarray) -> np.ndarray:
     Returns
     -------
     int64 array, (parts, samples, timesteps)
-        In the order of :data:`PARTS`. Weights: a word for each event and tile, or each word of the lists of the events, at least
-        one for each tile. Events: one each, and the tick. Finaliser: one for each neuron, and the pause behind the last.
+        In the order of :data:`PARTS`. Weights: a word for each event and tile, at least one for each tile, and one for each word
+        without events of a bitmap; or each word of the lists of the events. Events: one each, and the tick. Finaliser: one for
+        each neuron, and the pause behind the last.
     """
     count = events.sum(axis=2, dtype=np.int64)
     if isinstance(layer.synapses, Dense):
-        words = layer.tiles * np.maximum(count, 1)
+        words = layer.tiles * event_slots(layer, events)
     else:
         words = np.maximum(events @ np.maximum(layer.synapses.list_lengths(), 1), 1)
     return np.stack([words, count + 1, np.full_like(count, layer.outputs + pause_slots(layer))])

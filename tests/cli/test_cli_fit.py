@@ -162,7 +162,8 @@ def test_the_largest_is_the_last_that_fits(tmp_path, loaded):
 
     def fits(hidden):
         graph = make_network("100-N-4", hidden, 4, 12)
-        plans = [make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense") for lanes in (1, 2, 4, 8, 16)]
+        plans = [make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense", events=events)
+                 for lanes in (1, 2, 4, 8, 16) for events in ("list", "bitmap")]
         return any(all(high <= available(board)[name] for name, (*_, high) in estimate_area(plan, board).used.items())
                    for plan in plans)
     found = find_largest(board, shape="100-N-4", loaded=loaded)

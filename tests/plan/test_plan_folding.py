@@ -158,8 +158,13 @@ def test_the_same_question_has_the_same_answer():
 def test_the_pace_is_a_lower_bound(name, lanes):
     graph = GRAPHS.get(name) or example_graph(name)
     trains, plan = trains_of(graph, 12), make_plan(graph, lanes=lanes)
-    pace = plan_pace(plan, trains).max(axis=(0, 1)).sum(axis=1)
-    assert (pace <= predict_cycles(plan, trains)).all()
+    plans = [plan]
+    if name in GRAPHS:
+        plans += [make_plan(graph, lanes=lanes, **{option: value}) for option, value in (
+            ("events", "bitmap"), *(("formats", kind) for kind in ("bank", "csc", "run-length", "block")))]
+    for plan in plans:
+        pace = plan_pace(plan, trains).max(axis=(0, 1)).sum(axis=1)
+        assert (pace <= predict_cycles(plan, trains)).all()
 
 
 def test_loaded_weights_are_folded_too():
