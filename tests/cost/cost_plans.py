@@ -46,9 +46,11 @@ def example(
 
 
 def random_example(seed: int) -> tuple[Plan, dict[str, np.ndarray], Counts]:
-    """Return a random plan, its spikes and predicted counts."""
+    """Return a random plan with dense weights, its spikes and predicted counts."""
     case = random_case(seed, largest=40)
-    return _complete(case.plan, case.spikes)
+    plan = make_plan(case.plan.graph, lanes={layer.name: layer.lanes for layer in case.plan.layers}, formats="dense",
+                     load_weights=case.plan.layers[0].weights_loaded)
+    return _complete(plan, case.spikes)
 
 
 def _complete(plan: Plan, spikes: np.ndarray) -> tuple[Plan, dict[str, np.ndarray], Counts]:
