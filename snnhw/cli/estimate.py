@@ -81,6 +81,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
         }),
         table(f"Area, before synthesis{'' if area.calibrated else ', not calibrated for cores with lists'}",
               ("resource", "estimate", "low", "high", "available"), area.rows()),
-        table("What limits it", ("layer", "lanes", "weights", "events", "finaliser", "limits", "more lanes"), limits.rows(),
+        table("What limits it", ("layer", "lanes", "weights in", "weights", "events", "finaliser", "limits", "more lanes"),
+              limits.rows(),
               caption=f"{limits.sentence}; shares of the cycles of a sample"),
         text_table(layer_table(results["layers"])), text_table(energy_table(results["energy"])), folder=opened.folder)

@@ -148,11 +148,17 @@ class Limits:
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return a line for each layer: name, lanes, work of each part, share in which it limits, why not more lanes."""
-        lines = []
+        """Return a line for each layer: name, lanes, memory of its weights, work of each part, share in which it limits, why not
+        more lanes.
+        """
+        lines, have = [], available(self.area.board)
         for layer in self.layers:
             roof = layer.units if layer.memory_roof is None else min(layer.units, layer.memory_roof)
-            lines.append((layer.name, f"{layer.lanes} of {roof}", *(f"{layer.parts[part]:.0%}" for part in PARTS),
+            use = layer.weights
+            memory = use.resource.replace("_", " ")
+            if use.resource in have and use.blocks:
+                memory = f"{use.blocks} of {have[use.resource]} {memory}"
+            lines.append((layer.name, f"{layer.lanes} of {roof}", memory, *(f"{layer.parts[part]:.0%}" for part in PARTS),
                           f"{sum(layer.limiting.values()):.0%}", layer.verdict))
         return lines
 

@@ -2,7 +2,7 @@
 
 from snnhw.report.page import ESTIMATED, Note, Section, Table
 from snnhw.report.records import Part, Run
-from snnhw.report.wording import missing, percent, thousands
+from snnhw.report.wording import missing, percent, thousands, words
 
 __all__ = ["limits_section"]
 
@@ -37,15 +37,16 @@ def limits_section(run: Run) -> Section:
         section.blocks.append(Table(title, ("", "cycles", "µs"), tuple(rows), ESTIMATED, frozenset({1, 2})))
     layers = [(
         layer["layer"].text, layer["lanes"].shown, layer["units"].shown, layer["memory_roof"].shown or "no blocks",
+        _memory(layer["weight_memory"]),
         *(percent(layer["parts"][part].number) for part in ("weights", "events", "finaliser")),
         percent(sum(share.number or 0.0 for _, share in layer["limiting"].items)), layer["verdict"].text,
     ) for layer in limits["layers"].elements]
     if layers:
         waiting = limits["waiting"].number
         title = "Share of a sample's cycles in which each part works, and in which everything waits for the layer"
-        columns = ("layer", "lanes", "neurons or channels", "lanes that memory can feed", "weights", "events", "finaliser",
-                   "limits", "more lanes")
-        section.blocks.append(Table(title, columns, tuple(layers), ESTIMATED, frozenset(range(1, 8)), frozenset({8})))
+        columns = ("layer", "lanes", "neurons or channels", "lanes that memory can feed", "weights in", "weights", "events",
+                   "finaliser", "limits", "more lanes")
+        section.blocks.append(Table(title, columns, tuple(layers), ESTIMATED, frozenset({1, 2, 3, 5, 6, 7, 8}), frozenset({9})))
         if waiting is not None:
             section.blocks.append(Note(f"{percent(waiting)} of the cycles go to no part: the way of the first timestep in and of "
                                        "the last one out, and waiting where the slowest part changes."))
@@ -54,6 +55,12 @@ def limits_section(run: Run) -> Section:
 
 def _lanes(chosen: Part) -> str:
     return ", ".join(f"{name} {count.shown}" for name, count in chosen["lanes"].items)
+
+
+def _memory(part: Part) -> str:
+    resource = words(part["resource"].text)
+    there = part["available"].number
+    return f"{part['blocks'].shown} of {thousands(there)} {resource}" if there is not None and part["blocks"].number else resource
 
 
 def _micros(part: Part) -> str:

@@ -115,6 +115,7 @@ def test_memory_and_logic_stop_a_step():
     layer, = find_limits(plan, trains, ICE).layers
     assert layer.weights.resource == "single_port_ram"
     assert (layer.memory_roof, layer.next.possible) == (32, False)
+    assert find_limits(plan, trains, ICE).rows()[0][1:3] == ("32 of 32", "4 of 4 single port ram")
     assert layer.next.verdict.startswith("37 need ")
     assert " of 30 SB_RAM40_4K blocks" in layer.next.verdict
     small = ICE.model_copy(update={"budget": ICE.budget.model_copy(update={
