@@ -55,9 +55,15 @@ def _convert(plan: Plan, trace: bool) -> tuple[str, dict[tuple[str, str], Conten
 
 
 def _written(plan: Plan) -> set[str]:
-    names = {name for layer in plan.layers for memory in layer.memories if memory.content != "rom"
-             for name in (currents_names(memory.copies // 2) if memory.role == "currents" else [memory.role])}
-    return {*names, "storage"}  # of a queue
+    """Return the names of the memories that are written, as the components call them."""
+    names = {"storage"}  # of a queue
+    for layer in plan.layers:
+        for memory in layer.memories:
+            if memory.role == "currents":
+                names |= set(currents_names(memory.copies // 2))
+            elif memory.content != "rom":
+                names |= {memory.role} if memory.copies == 1 else {f"{memory.role}_{copy}" for copy in range(memory.copies)}
+    return names
 
 
 def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:

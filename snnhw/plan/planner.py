@@ -228,7 +228,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         The most lanes of a core: of those with dense weights, the slowest gets them if they help it, the others are balanced
         against it; or the lanes of each layer of neurons, by name. More lanes than neurons, or than channels, are never built.
     load_weights : bool
-        Write the weights through a stream at start-up, for memories that a bitstream cannot initialise.
+        Write the weights through a stream at start-up, for memories that a bitstream cannot initialise. ``"auto"`` then takes
+        dense weights that are not packed, so that other weights fit as well.
     formats : str or mapping of str to str
         How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
         of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. All other layers
@@ -269,6 +270,10 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         sources = wiring.sources(node.name)
         asked = _choice("format", formats, FORMATS, names, node.name)
         asked_packing = _choice("packing", packings, PACKINGS, names, node.name)
+        if load_weights:
+            # Weights of another training are to fit too: so nothing is chosen that depends on which are zero, or on their values.
+            asked = "dense" if asked == AUTO and matrix is not None and matrix.binary else asked
+            asked_packing = "none" if asked_packing == AUTO else asked_packing
         kept: Events = "bitmap" if _choice("events", events, EVENTS, names, node.name) == "bitmap" else "list"
         packing: Packing | None
         if not isinstance(lanes, Mapping) and (matrix is None or not matrix.binary):
