@@ -53,6 +53,8 @@ TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
 FOLDS = 5
 LARGE = 1000
 OTHER = 2000
+#: Without what the recorded corpus does not have.
+DRAWN_FORMATS = [*(name for name in FORMATS if name != "queued"), "dense"]
 KINDS = "bank", "conv", "csc", "graded", "bitmap", "recurrent", "run-length", "merged", "conv", "queue"
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
 # What each quantity is made of. The names are those of snnhw.plan.area.
@@ -216,7 +218,7 @@ class _Drawing:
         rng, kind, neurons = self.rng, self.kind, f"neurons {index}"
         source = self.nodes[-1].name
         bits = int(rng.choice([2, 3, 4, 4, 5, 6, 8]))
-        chosen = kind if kind in COLUMN_FORMATS and index == 0 else str(rng.choice([*FORMATS, "dense"]))
+        chosen = kind if kind in COLUMN_FORMATS and index == 0 else str(rng.choice(DRAWN_FORMATS))
         if chosen == "dense" and (self.values != (0, 1) or kind in ("recurrent", "graded")):
             chosen = "block"
         lanes = int(rng.choice([1, 2, 3, 4, 4, 6, 8, 8]))

@@ -13,7 +13,7 @@ from rtl_gen.control_ports import LocalBus
 from rtl_gen.finaliser import adjust_members
 from snnhw.fixed import unsigned_bits
 from snnhw.plan import LayerPlan, Plan
-from snnhw.plan.accesses import access_names
+from snnhw.plan.accesses import access_bits, access_names
 from snnhw.plan.registers import (
     COUNTERS,
     STRIDE,
@@ -153,7 +153,7 @@ class LayerRegisters(wiring.Component):
 
     def __init__(self, layer: LayerPlan, block: Block):
         self.layer, self.block = layer, block
-        self.counted = {name: 2 if name == "saturations" else 1 for name in layer_counters(layer)}
+        self.counted = {name: 2 if name == "saturations" else access_bits(layer, name) for name in layer_counters(layer)}
         self.adjusted = {name: member.flip() for name, member in adjust_members(layer).items()}
         super().__init__({name: In(bits) for name, bits in self.counted.items()} | self.adjusted | {
             "place": In(_PLACE_BITS), "data": In(WORD_BITS), "strobe": In(WORD_BITS // 8), "write": In(1), "read": Out(WORD_BITS),
@@ -227,7 +227,8 @@ def _connect(m: Module, owner: LayerRegisters | _Part, counters: Counters, word:
 
 def layer_signals(layer: LayerPlan) -> dict[str, Member]:
     """Return what a control bank needs of a core: inputs, and outputs for what it adjusts."""
-    signals = {name: In(1) for name in (*access_names(layer), "valid", "ready", "tick", "trace_valid", "trace_spike")}
+    signals = {name: In(access_bits(layer, name)) for name in access_names(layer)}
+    signals |= {name: In(1) for name in ("valid", "ready", "tick", "trace_valid", "trace_spike")}
     signals |= {"saturations": In(2), "trace_neuron": In(layer.output_address_bits),
                 "trace_membrane": In(signed(layer.state_bits))}
     return signals | {name: member.flip() for name, member in adjust_members(layer).items()}
@@ -443,7 +444,8 @@ class ControlBank(wiring.Component):
             "output_stalls": self.m_valid & ~self.m_ready, "slots": over_all("accumulate"), "updates": over_all("finalise"),
             "saturations": over_all("saturations"),
         }
-        most = {"slots": len(layers), "updates": len(layers), "saturations": 2 * len(layers)}
+        slots = sum((1 << len(self._given(k, "accumulate"))) - 1 for k in layers)
+        most = {"slots": slots, "updates": len(layers), "saturations": 2 * len(layers)}
         widths = {name: unsigned_bits(most.get(name, 1)) for name in TOTALS}
         m.submodules.counters = counters = Counters(tuple(widths.values()))
         for index, (name, bits) in enumerate(widths.items()):

@@ -1,5 +1,8 @@
 """Memories of currents: the sums of a timestep are read while those of the next are added."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -63,7 +66,12 @@ class Currents(wiring.Component):
     def __init__(self, layer: LayerPlan):
         assert not isinstance(layer.synapses, Dense)
         self.layer, self.synapses = layer, layer.synapses
-        super().__init__({
+        super().__init__(self._members())
+
+    def _members(self) -> dict[str, Any]:
+        """Return the ports."""
+        layer = self.layer
+        return {
             "valid_in": In(1),
             "place": In(unsigned_bits(self.synapses.words - 1)).array(self.synapses.banks),
             "addend": In(signed(layer.current_bits)).array(layer.lanes),
@@ -79,7 +87,7 @@ class Currents(wiring.Component):
             "accumulate": Out(1),
             "currents_read": Out(1),
             "currents_clear": Out(1),
-        })
+        }
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -93,40 +101,22 @@ class Currents(wiring.Component):
             with m.If(clear_place == words - 1):
                 m.d.sync += [self.clearing.eq(0), clear_place.eq(0)]
 
-        # Halves: the words that come in belong to `half`, the sums that are read to `swept`.
-        half = Signal()
+        # Halves: the words that come in belong to one, the sums that are read to `swept`.
         swept = Signal(init=1)
         sweeping = Signal()
-        add_valid = Signal()
-        add_half = Signal()
-        add_end = Signal()
-        add_last = Signal()
-        m.d.sync += [add_valid.eq(self.valid_in), add_half.eq(half), add_end.eq(self.end), add_last.eq(self.end_last),
-                     half.eq(half ^ self.end)]
-        m.d.comb += self.accumulate.eq(add_valid)
-
-        # Timesteps that are over wait for the sweep of the one before.
-        waiting = Signal()
-        waiting_last = Signal()
         swept_all = Signal()
         begin = Signal()
-        m.d.comb += begin.eq((add_end | waiting) & (~sweeping | swept_all))
-        m.d.sync += waiting.eq((add_end | waiting) & ~begin)
-        with m.If(add_end):
-            m.d.sync += waiting_last.eq(add_last)
+        inputs = self._inputs(m, begin, ~sweeping | swept_all, swept_all)
         with m.If(begin):
-            m.d.sync += [sweeping.eq(1), swept.eq(~swept), self.sample_end.eq(Mux(waiting, waiting_last, add_last))]
+            m.d.sync += [sweeping.eq(1), swept.eq(~swept)]
         with m.Elif(swept_all):
             m.d.sync += sweeping.eq(0)
-        behind = Signal(2)
-        m.d.sync += behind.eq(behind + self.close - swept_all)
-        m.d.comb += self.free.eq(~behind[1] & ~self.clearing)
 
         sweep_place, sweep_bank, taken_place, taken_lane, complete = self._sweep(m, begin, sweeping, swept_all)
         names = iter(currents_names(banks))
         totals: list[Value] = []
         swept_words: list[Value] = []
-        for bank in range(banks):
+        for bank, (valid_in, half, add_valid, add_half) in enumerate(inputs):
             ports = []
             current = Signal(bits, name=f"current_{bank}")
             add_place = Signal.like(self.place[bank], name=f"add_place_{bank}", reset_less=True)
@@ -144,7 +134,7 @@ class Currents(wiring.Component):
                 mine = Signal(name=f"mine_{bank}_{side}")  # it is being swept
                 m.d.comb += [
                     mine.eq(sweeping & (swept == side)),
-                    read.en.eq(Mux(mine, reads, self.valid_in & ~forward & (half == side))),
+                    read.en.eq(Mux(mine, reads, valid_in & ~forward & (half == side))),
                     read.addr.eq(Mux(mine, sweep_place, self.place[bank])),
                     write.en.eq(Mux(mine, clears, add_valid & (add_half == side)) | self.clearing),
                     write.addr.eq(Mux(self.clearing, clear_place, Mux(mine, taken_place, add_place))),
@@ -162,6 +152,32 @@ class Currents(wiring.Component):
             totals.append(total)
         m.d.comb += self.sum.eq(Cat(swept_words).word_select(taken_lane, layer.current_bits).as_signed())
         return m
+
+    def _inputs(self, m: Module, begin: Signal, idle: Value, swept_all: Value) -> Sequence[tuple[Value, Value, Value, Value]]:
+        """Build what follows the timesteps of the words that come in.
+
+        Drive `begin` when the sums of the next are to be read, which they can be when `idle`, and what goes with them. Return,
+        for each memory, that there is a word in stage 3 and to which half it belongs, and the same of stage 4.
+        """
+        half, add_valid, add_half, add_end, add_last = (
+            Signal(name=name) for name in ("half", "add_valid", "add_half", "add_end", "add_last"))
+        m.d.sync += [add_valid.eq(self.valid_in), add_half.eq(half), add_end.eq(self.end), add_last.eq(self.end_last),
+                     half.eq(half ^ self.end)]
+        m.d.comb += self.accumulate.eq(add_valid)
+
+        # Timesteps that are over wait for the sweep of the one before.
+        waiting = Signal()
+        waiting_last = Signal()
+        m.d.comb += begin.eq((add_end | waiting) & idle)
+        m.d.sync += waiting.eq((add_end | waiting) & ~begin)
+        with m.If(add_end):
+            m.d.sync += waiting_last.eq(add_last)
+        with m.If(begin):
+            m.d.sync += self.sample_end.eq(Mux(waiting, waiting_last, add_last))
+        behind = Signal(2)
+        m.d.sync += behind.eq(behind + self.close - swept_all)
+        m.d.comb += self.free.eq(~behind[1] & ~self.clearing)
+        return [(self.valid_in, half, add_valid, add_half)] * self.synapses.banks
 
     def _sweep(self, m: Module, begin: Value, sweeping: Value, end: Signal) -> tuple[Value, ...]:
         """Build what reads the sums in the order of the neurons.

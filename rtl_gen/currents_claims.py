@@ -7,7 +7,7 @@ from rtl_gen.currents import Currents
 from rtl_gen.properties import Claim
 from snnhw.plan import LayerPlan
 from snnhw.plan.columns import Columns
-from snnhw.plan.synapses import Dense
+from snnhw.plan.synapses import Dense, Scattered
 
 __all__ = ["CurrentsClaim"]
 
@@ -57,6 +57,7 @@ class CurrentsClaim(Claim):
         if isinstance(synapses, Columns):
             place, lane = divmod(self.index, self.layer.lanes)
             return lane, place, lane
+        assert isinstance(synapses, Scattered)
         grid, tiles = synapses.grid, synapses.tiles
         channel, inside = divmod(self.index, grid.rows * grid.columns)
         row, column = divmod(inside, grid.columns)

@@ -8,9 +8,11 @@ from rtl_gen.accumulator import Accumulator
 from rtl_gen.events import EventBitmap, EventBuffer, event_layout
 from rtl_gen.finaliser import Finaliser, adjust_members
 from rtl_gen.loader import address_bits
+from rtl_gen.queued import QueuedWalker
 from rtl_gen.walker import Walker, input_value
 from snnhw.plan import LayerPlan
-from snnhw.plan.accesses import access_names
+from snnhw.plan.accesses import access_bits, access_names
+from snnhw.plan.queued import Queued
 
 __all__ = ["Layer"]
 
@@ -59,7 +61,7 @@ class Layer(wiring.Component):
             "trace_membrane": Out(signed(layer.state_bits)),
             "trace_spike": Out(1),
         }
-        members |= {name: Out(1) for name in access_names(layer)}
+        members |= {name: Out(access_bits(layer, name)) for name in access_names(layer)}
         if layer.clears:
             members["clearing"] = Out(1)
         if layer.weights_loaded:
@@ -123,9 +125,9 @@ class Layer(wiring.Component):
         m.d.comb += [finaliser.weight.eq(accumulator.weight), accumulator.take_last.eq(finaliser.take_last)]
         return accumulator
 
-    def _walker(self, m: Module, events: EventBuffer | EventBitmap) -> Walker:
+    def _walker(self, m: Module, events: EventBuffer | EventBitmap) -> Walker | QueuedWalker:
         """Build the walker of all other synapses."""
-        m.submodules.walker = walker = Walker(self.layer)
+        m.submodules.walker = walker = (QueuedWalker if isinstance(self.layer.synapses, Queued) else Walker)(self.layer)
         m.d.comb += [getattr(self, name).eq(getattr(walker, name))
                      for name in ("sources_read", "currents_read", "currents_clear", "clearing")
                      if name in self.signature.members]

@@ -182,6 +182,7 @@ class Walker(wiring.Component):
             place = Signal(unsigned_bits(synapses.words - 1), reset_less=True)
             m.d.sync += place.eq(base + offset)
             return valid, [place], weights
+        assert isinstance(synapses, Columns)
         if synapses.headers:
             return self._masked(m, fields, valid, begins)
         if not synapses.row_bits:

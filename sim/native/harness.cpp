@@ -367,7 +367,7 @@ class Simulation {
         if (!tracer.record(ticks * tracer.neurons, progress)) violate(SNNHW_EXTRA_TRACE, sample, step);
       const uint64_t owner = cycle_ < begin ? sample - 1 : sample;
       if (record && owner < job.samples)
-        for (size_t index = 0; index < watched_.size(); index++) job.counts[owner * watched_.size() + index] += watched_[index].high();
+        for (size_t index = 0; index < watched_.size(); index++) job.counts[owner * watched_.size() + index] += watched_[index].get();
       if (record && job.activity && spare == 0) {
         model_->settle_nets();
         for (uint64_t index : counted_) counters_[index].count(cycle_ - start_);

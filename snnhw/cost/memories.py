@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from snnhw.cost.constants import ConstantSet, Sram
 from snnhw.cost.energy import Term
 from snnhw.plan import LayerPlan, Memory
+from snnhw.plan.queued import Queued
 from snnhw.plan.ram import RamUse
 from snnhw.plan.synapses import Dense
 
@@ -32,7 +33,8 @@ REFERENCE_WIDTH = 16  # and to 16-bit words
 
 def _at_once(layer: LayerPlan, role: str, signal: str) -> int:
     """Return how many memories of one size an access reaches: a word is added in the memory of every lane that has its own."""
-    return layer.synapses.banks if role == "currents" and signal == "accumulate" and not isinstance(layer.synapses, Dense) else 1
+    synapses = layer.synapses
+    return synapses.banks if role == "currents" and signal == "accumulate" and not isinstance(synapses, Dense | Queued) else 1
 
 
 def _macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:

@@ -14,6 +14,7 @@ from snnhw.cost.energy import STATIC, Energy, Term
 from snnhw.cost.memories import block_terms, macro_terms
 from snnhw.plan import LayerPlan, Plan
 from snnhw.plan.area import estimate_area
+from snnhw.plan.queued import Queued
 from snnhw.plan.ram import RamUse, map_memories
 
 __all__ = [
@@ -75,7 +76,9 @@ def accumulate_bits(layer: LayerPlan, counts: Mapping[str, float]) -> tuple[floa
     A dense core adds a weight for each event and neuron; lanes past the last neuron are left out. A core with lists adds every
     lane of every word that it reads. Events with values multiply their weights.
     """
-    additions = counts["accumulate"] * layer.lanes if layer.scattered else counts["events_write"] * layer.outputs
+    additions = counts["events_write"] * layer.outputs
+    if layer.scattered:
+        additions = counts["accumulate"] * (1 if isinstance(layer.synapses, Queued) else layer.lanes)
     return additions * layer.current_bits, additions * layer.weight_bits * layer.input_value_bits
 
 

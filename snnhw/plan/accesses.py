@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snnhw.fixed import unsigned_bits
 from snnhw.plan.plan import BITMAP_BITS, LayerPlan, Plan
+from snnhw.plan.queued import Queued
 from snnhw.plan.synapses import Dense, Scattered
 
-__all__ = ["SIGNALS", "access_names", "count_accesses", "event_slots", "events_of"]
+__all__ = ["SIGNALS", "access_bits", "access_names", "count_accesses", "event_slots", "events_of"]
 
 _EVENTS = "events_write", "events_read", "events_clear"
 _WEIGHTS = "weights_read", "accumulate"
@@ -18,7 +20,7 @@ SIGNALS = *_EVENTS, "sources_read", *_WEIGHTS, *_CURRENTS, *_STATES, "parameters
 
 
 def access_names(layer: LayerPlan) -> tuple[str, ...]:
-    """Return the one-bit signals of a core that are high for one cycle per access, in the order of its pipeline."""
+    """Return the signals of a core that tell its accesses, see :func:`access_bits`, in the order of its pipeline."""
     has = {memory.role for memory in layer.memories}
     left_out = {name for name, role in (("sources_read", "sources"), ("parameters_read", "parameters")) if role not in has}
     if layer.events != "bitmap":
@@ -26,6 +28,11 @@ def access_names(layer: LayerPlan) -> tuple[str, ...]:
     if "currents" not in has:
         left_out.update(_CURRENTS)
     return tuple(name for name in SIGNALS if name not in left_out)
+
+
+def access_bits(layer: LayerPlan, name: str) -> int:
+    """Return the width of such a signal: 1, high for one cycle per access; or that of a number of lanes, each with its own."""
+    return unsigned_bits(layer.lanes) if isinstance(layer.synapses, Queued) and name in _WEIGHTS else 1
 
 
 def events_of(layer: LayerPlan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -79,7 +86,8 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
             Weight memory: a word of `lanes` weights for each event and tile, or for each word of the lists of the events.
         accumulate
             Slots of `lanes` additions: one for each event and tile, and one for each tile of a timestep without events. With
-            lists, one for each word that is added, which reads and writes currents of all lanes.
+            lists, one for each word that is added, which reads and writes currents of all lanes. Lanes with queues count each
+            for itself, here and in their weight memories.
         currents_read, currents_clear
             Memories of currents: read for each neuron; cleared once for each word that holds neurons.
         finalise
@@ -112,6 +120,8 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
             counts = {"events_write": written, "events_read": written, "weights_read": each @ synapses.list_lengths(),
                       "accumulate": each @ synapses.added_words(), "currents_read": updates,
                       "currents_clear": np.full(samples, timesteps * cleared, np.int64)}
+            if isinstance(synapses, Queued):
+                counts["weights_read"] = counts["accumulate"] = each @ synapses.lengths.sum(axis=1)
             if layer.source_fields:
                 counts["sources_read"] = written
         counts |= {"finalise": updates, "membranes_read": updates - unread, "membranes_write": updates}

@@ -13,6 +13,7 @@ import numpy as np
 
 from snnhw.plan.accesses import event_slots
 from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.queued import Queued
 from snnhw.plan.skeleton import simulate_control
 from snnhw.plan.stages import (
     ACCUMULATE_STAGES,
@@ -225,8 +226,77 @@ class _WalkingCore(_Core):
         return found
 
 
+class _QueuedCore(_Core):
+    """Moments of a core whose lanes run ahead of each other.
+
+    An event goes through two registers, slot and found, which move together unless the event that is found finds a queue full.
+    It then enters the queues of the lanes where it has weights, the last of a timestep those of all; a lane loads it in a later
+    cycle, when its last word before is issued, and issues a word in each cycle from the next on.
+    """
+
+    def __init__(self, layer: LayerPlan, samples: int):
+        assert isinstance(layer.synapses, Queued)
+        self.layer, self._lengths = layer, layer.synapses.lengths
+        never = np.full(samples, -1, np.int64)
+        self.handed = self._issued = never
+        # The latest two events: when each was found, and when it left into the queues, the oldest first.
+        self._stalls = [(never, never)] * 2
+        # When the latest of each lane were loaded, the oldest first.
+        self._loaded = np.full((samples, layer.lanes, layer.synapses.queue), -1, np.int64)
+        self._done = np.full((samples, layer.lanes), -1, np.int64)  # its last word is issued
+        self._taken, self._taken_before = never, never
+        self._free = never + 1
+        self._finaliser = _HaltingClock(samples, 4)
+
+    def _moves(self, cycle: np.ndarray) -> np.ndarray:
+        """Return the first cycle, not before `cycle`, in which the registers move."""
+        for found, left in self._stalls:
+            cycle = np.where((found <= cycle) & (cycle < left), left, cycle)
+        return cycle
+
+    def _pass(self, earliest: np.ndarray, lengths: np.ndarray, ends: np.ndarray, there: np.ndarray) -> None:
+        """Follow an event; `lengths` are its weights in each lane, (samples, lanes); it `ends` a timestep, or is not `there`."""
+        issued = self._moves(np.maximum(self._issued + 1, earliest))
+        found = self._moves(issued + 1) + 1
+        left = np.maximum(found, self._loaded[:, :, 0].max(axis=1) + 1)
+        self._issued = np.where(there, issued, self._issued)
+        self._stalls = [(np.where(there, new[0], old[0]), np.where(there, new[1], old[1]))
+                        for new, old in zip((self._stalls[1], (found, left)), self._stalls, strict=True)]
+        enters = there[:, None] & ((lengths > 0) | ends[:, None])
+        loaded = np.maximum(left[:, None] + 1, self._done)
+        begun = np.maximum(loaded + 1, self._taken_before[:, None] + 1)
+        self._done = np.where(enters, begun + np.maximum(lengths, 1) - 1, self._done)
+        self._loaded = np.where(enters[:, :, None], np.concatenate([self._loaded[:, :, 1:], loaded[:, :, None]], axis=2),
+                                self._loaded)
+
+    def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        layer, finaliser = self.layer, self._finaliser
+        output_stage = write_stage(layer) + 1
+        self.handed = np.maximum(ticked, self._issued)
+        count = train.sum(axis=1)
+        order = np.argsort(~train, axis=1, kind="stable")
+        earliest = self.handed + 1
+        for place in range(max(1, int(count.max()))):
+            lengths = np.where((place < count)[:, None], self._lengths[order[:, place]], 0)
+            self._pass(earliest, lengths, place == np.maximum(count, 1) - 1, place < np.maximum(count, 1))
+        end = self._done.max(axis=1)
+
+        finaliser.expect()
+        begun = np.maximum(end + WALK_STAGES, self._taken)
+        start = np.maximum(self._free, finaliser.tick(begun + 2))
+        finaliser.halt(start + first_spike + output_stage, ready, first_spike < layer.outputs)
+        self._free = start + layer.outputs
+        self._taken_before, self._taken = self._taken, finaliser.cycle(self._free - 1)
+        tick = self._free + output_stage
+        finaliser.halt(tick, ready, first_spike == layer.outputs)
+        left = finaliser.cycle(tick)
+        self._free = self._free + pause_slots(layer)
+        return left
+
+
 def _core(layer: LayerPlan, samples: int) -> _Core:
-    return _DenseCore(layer, samples) if isinstance(layer.synapses, Dense) else _WalkingCore(layer, samples)
+    kinds = {Dense: _DenseCore, Queued: _QueuedCore}
+    return kinds.get(type(layer.synapses), _WalkingCore)(layer, samples)
 
 
 def _follow_chain(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:

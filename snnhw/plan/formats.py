@@ -7,17 +7,20 @@ import numpy as np
 
 from snnhw.plan.columns import COLUMN_FORMATS, Columns
 from snnhw.plan.packing import Packing, pack
+from snnhw.plan.queued import Queued
 from snnhw.plan.synapses import Dense, Path, Scattered, scatter
 
-__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternatives", "best", "stored_bits"]
+__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternatives", "best", "loadable", "stored_bits"]
 
 #: Every way to store a layer; the first two of what is equal are preferred in this order.
-FORMATS = "dense", "bank", "csc", "bitmap", "run-length", "block"
+FORMATS = "dense", "bank", "csc", "queued", "bitmap", "run-length", "block"
 #: Formats whose words hold something else in the place of weights, so that these cannot be packed.
-UNPACKED = ("bitmap",)
+UNPACKED = ("bitmap", "queued")
 EXPECTED_RATE = 0.1  # events per input and timestep; only compares what is to be chosen, never enters a result
 #: What a memory of its own is charged at least, in bits: the smallest that a device has.
 SMALLEST_MEMORY = 1024
+#: What a bit in a register is charged, in bits of a memory.
+REGISTER_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Alternative:
     """
 
     format: str
-    synapses: Dense | Scattered | Columns
+    synapses: Dense | Scattered | Columns | Queued
     bits: int
     cycles: float
     break_even: float | None
@@ -50,9 +53,12 @@ class Alternative:
 
     @property
     def cost(self) -> float:
-        """Bits times cycles, with the memories of currents that it needs."""
+        """Bits times cycles, with the memories of currents and the queues that it needs."""
         synapses = self.synapses
         added = 0 if isinstance(synapses, Dense) else 2 * synapses.banks * max(SMALLEST_MEMORY, synapses.words * 16)
+        if isinstance(synapses, Queued):
+            lane = synapses.depth * (synapses.weight_bits + synapses.row_bits)
+            added += synapses.lanes * (max(SMALLEST_MEMORY, lane) - lane + REGISTER_BITS * synapses.queue * synapses.queue_bits)
         return (self.bits + added) * self.cycles
 
 
@@ -64,7 +70,7 @@ def break_even(name: str, weight_bits: int, rows: int, run_bits: int = 0) -> flo
     """
     if name == "dense":
         return None
-    if name in ("bank", "csc"):
+    if name in ("bank", "csc", "queued"):
         index = max(0, rows - 1).bit_length()
         return weight_bits / (weight_bits + index)
     if name == "bitmap":
@@ -79,17 +85,23 @@ def break_even(name: str, weight_bits: int, rows: int, run_bits: int = 0) -> flo
     return 1.0
 
 
-def _cycles(synapses: Dense | Scattered | Columns, outputs: int, inputs: int, lanes: int) -> float:
+def _cycles(synapses: Dense | Scattered | Columns | Queued, outputs: int, inputs: int, lanes: int) -> float:
     """Return the expected cycles of a timestep: one for each word, but not less than the serial finaliser."""
+    if isinstance(synapses, Queued):
+        # A lane at most an event in a cycle, and the busiest lane.
+        lane = EXPECTED_RATE * synapses.lengths.sum(axis=0).max()
+        return max(float(lane), EXPECTED_RATE * inputs, float(outputs))
     words = (-(-outputs // lanes) * max(1.0, EXPECTED_RATE * inputs) if isinstance(synapses, Dense)
              else EXPECTED_RATE * float(np.maximum(synapses.list_lengths(), 1).sum()))
     return max(words, float(outputs))
 
 
-def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: str) -> Dense | Scattered | Columns:
+def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: str) -> Dense | Scattered | Columns | Queued:
     """Return a matrix, (neurons, sources), stored in one way."""
     if name == "dense":
         return Dense(weight, weight_bits)
+    if name == "queued":
+        return Queued(weight, weight_bits, lanes)
     if name == "block":
         target, source = np.nonzero(weight)
         zeros = np.zeros_like(source)
@@ -99,7 +111,12 @@ def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: st
     return Columns(weight, weight_bits, lanes, column)
 
 
-def stored_bits(synapses: Dense | Scattered | Columns, lanes: int, packing: Packing | None) -> int:
+def loadable(name: str) -> str:
+    """Return a format, or the nearest to it whose weights can be loaded at run time."""
+    return "csc" if name == "queued" else name
+
+
+def stored_bits(synapses: Dense | Scattered | Columns | Queued, lanes: int, packing: Packing | None) -> int:
     """Return the bits of weights, packed or not, of what tells their rows, and of where lists lie."""
     if packing is None:
         return synapses.stored_bits

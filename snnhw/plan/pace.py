@@ -11,6 +11,7 @@ import numpy as np
 
 from snnhw.plan.accesses import event_slots, events_of
 from snnhw.plan.plan import LayerPlan, Plan
+from snnhw.plan.queued import Queued
 from snnhw.plan.stages import pause_slots
 from snnhw.plan.synapses import Dense
 
@@ -34,12 +35,15 @@ def part_cycles(layer: LayerPlan, events: np.ndarray) -> np.ndarray:
     -------
     int64 array, (parts, samples, timesteps)
         In the order of :data:`PARTS`. Weights: a word for each event and tile, at least one for each tile, and one for each word
-        without events of a bitmap; or each word of the lists of the events. Events: one each, and the tick. Finaliser: one for
-        each neuron, and the pause behind the last.
+        without events of a bitmap; or each word of the lists of the events. Lanes with queues take as long as the one with most
+        words, at least a cycle for each event. Events: one each, and the tick. Finaliser: one for each neuron, and the pause
+        behind the last.
     """
     count = events.sum(axis=2, dtype=np.int64)
     if isinstance(layer.synapses, Dense):
         words = layer.tiles * event_slots(layer, events)
+    elif isinstance(layer.synapses, Queued):
+        words = np.maximum((events @ layer.synapses.lengths).max(axis=2), np.maximum(count, 1))
     else:
         words = np.maximum(events @ np.maximum(layer.synapses.list_lengths(), 1), 1)
     return np.stack([words, count + 1, np.full_like(count, layer.outputs + pause_slots(layer))])

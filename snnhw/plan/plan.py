@@ -12,6 +12,7 @@ from snnhw.ir import Graph, Neuron, NeuronSpec, Readout
 from snnhw.plan.columns import Columns
 from snnhw.plan.decision import DecisionPlan
 from snnhw.plan.packing import Packing
+from snnhw.plan.queued import Queued
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
 
@@ -20,7 +21,7 @@ __all__ = ["Control", "LayerPlan", "Memory", "Plan", "Source"]
 Control = Literal["axi4-lite", "wishbone"]
 Events = Literal["list", "bitmap"]
 BITMAP_BITS = 16  # of a word that keeps events as bits: the widest of which iCE40 RAM writes single bits
-Role = Literal["sources", "weights", "events", "currents", "membranes", "parameters", "queue"]
+Role = Literal["sources", "weights", "events", "lane_queues", "currents", "membranes", "parameters", "queue"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class LayerPlan:
 
     A core with :class:`~snnhw.plan.columns.Columns` walks lists too, but each lane adds to a row of its own.
 
+    With :class:`~snnhw.plan.queued.Queued` synapses each lane has a weight memory of its own, and a queue of events before it.
+
     With a `packing`, a word holds codes in the place of its weights, from the lowest bit; what follows them stays as it is.
 
     Parameters
@@ -111,7 +114,7 @@ class LayerPlan:
         Names of the nodes between the sources and the neurons.
     sources : tuple of Source
         Where its events come from.
-    synapses : Dense, Scattered or Columns
+    synapses : Dense, Scattered, Columns or Queued
         The weights.
     lanes : int
         Synaptic operations per cycle, 1 to the number of neurons.
@@ -132,7 +135,7 @@ class LayerPlan:
     neuron: Neuron
     sums: tuple[str, ...]
     sources: tuple[Source, ...]
-    synapses: Dense | Scattered | Columns
+    synapses: Dense | Scattered | Columns | Queued
     outputs: int
     lanes: int
     ranges: Ranges
@@ -164,6 +167,8 @@ class LayerPlan:
         """How the weights are stored."""
         if isinstance(self.synapses, Columns):
             return self.synapses.format
+        if isinstance(self.synapses, Queued):
+            return "queued"
         return "dense" if isinstance(self.synapses, Dense) else "block"
 
     @property
@@ -310,13 +315,17 @@ class LayerPlan:
         """Memory map of the core; the weights come first."""
         loaded: Literal["loaded", "rom"] = "loaded" if self.weights_loaded else "rom"
         fields = self.weight_fields
-        memories = [Memory("weights", len(fields[0][0]), sum(bits for _, bits in fields), loaded)]
+        copies = self.synapses.lanes if isinstance(self.synapses, Queued) else 1
+        memories = [Memory("weights", len(fields[0][0]), sum(bits for _, bits in fields) // copies, loaded, copies)]
         if self.events == "bitmap":
             memories.append(Memory("events", -(-self.inputs // BITMAP_BITS), BITMAP_BITS, "ram", 2))
         else:
             memories.append(Memory("events", 2 * self.inputs, self.input_address_bits + self.input_value_bits, "ram"))
         if self.source_fields:
             memories.append(Memory("sources", self.inputs, sum(bits for _, bits in self.source_fields), "rom"))
+        if isinstance(self.synapses, Queued):
+            entry = self.synapses.queue_bits + self.input_value_bits
+            memories.append(Memory("lane_queues", self.synapses.queue, entry, "ram", self.lanes))
         if not isinstance(self.synapses, Dense):
             # Two halves: the sums of a timestep are read while those of the next are added.
             banks = self.synapses.banks

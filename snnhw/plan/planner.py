@@ -172,12 +172,15 @@ def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], n
     return found
 
 
-def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, packing: str) -> Alternative:
+def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, packing: str, loaded: bool) -> Alternative:
     """Return the weights of a fully connected core in the format and packing that are asked, or in the best."""
+    if asked == "queued" and loaded:
+        raise UsageError(f"format of layer {node.name!r} must not be queued, because its weights are loaded; the nearest is csc")
     if asked == "dense" and not matrix.binary:
         raise UsageError(f"format of layer {node.name!r} must not be dense, because its events have values; "
                          "the nearest is csc")
-    names = (asked,) if asked != AUTO else FORMATS if matrix.binary else FORMATS[1:]
+    possible = FORMATS if matrix.binary else FORMATS[1:]
+    names = [name for name in possible if name == asked or (asked == AUTO and not (loaded and name == "queued"))]
     try:
         return best(alternatives(matrix.weight, matrix.bits, lanes, f"layer {node.name!r} ({node.title})", names=names,
                                  packing=packing))
@@ -232,8 +235,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         dense weights that are not packed, so that other weights fit as well.
     formats : str or mapping of str to str
         How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
-        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. All other layers
-        are stored in blocks.
+        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. Weights that are
+        loaded are never queued. All other layers are stored in blocks.
     packings : str or mapping of str to str
         How weights that take few values are coded, in any format but bitmap: one of :data:`~snnhw.plan.packing.PACKINGS`, for
         all or by the name of the neurons; ``"auto"`` takes what has the fewest bits. Of loaded weights, only values of the
@@ -279,7 +282,7 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         if not isinstance(lanes, Mapping) and (matrix is None or not matrix.binary):
             count = min(lanes, graph.shapes[node.name][0])
         if matrix is not None:
-            chosen = _stored(node, matrix, count, asked, asked_packing)
+            chosen = _stored(node, matrix, count, asked, asked_packing, load_weights)
             synapses, packing = chosen.synapses, chosen.packing
         else:
             if not isinstance(formats, str) and asked not in (AUTO, "block"):

@@ -108,7 +108,7 @@ def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse
     best = RamUse(layer, memory, "logic", 0, 0)
     best_cost = depth * width // (1 if written else _CONSTANT_BITS[family])
     for kind in _KINDS[family]:
-        if not (written or kind.rom):
+        if not (written or kind.rom) or memory.role == "lane_queues":  # queues are registers that move up
             continue
         for block_depth, block_width in kind.shapes:
             rows = -(-depth // block_depth)

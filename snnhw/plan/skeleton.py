@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from snnhw.plan.plan import BITMAP_BITS, LayerPlan, Plan
+from snnhw.plan.queued import Queued
 from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, issue_stages, pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
@@ -311,6 +312,85 @@ class _WalkingCore(_Core):
         return NEVER if self._walked else cycle + 1
 
 
+class _QueuedCore(_Core):
+    """Lanes behind queues of events, cycle by cycle."""
+
+    def __init__(self, layer: LayerPlan):
+        super().__init__(layer)
+        assert isinstance(layer.synapses, Queued)
+        self._lengths: list[list[int]] = layer.synapses.lengths.tolist()
+        self._depth = layer.synapses.queue
+        self._none = [0] * layer.lanes
+        self._list: list[int] = []  # addresses of the events, the newest last
+        # Of the list that is read: words in each lane, and whether it is the last.
+        self._slots: deque[tuple[list[int], bool]] = deque()
+        self._slot: tuple[list[int], bool] | None = None
+        self._found: tuple[list[int], bool] | None = None
+        # Of each lane.
+        self._queues: list[deque[tuple[int, bool]]] = [deque() for _ in self._none]
+        self._walked: list[tuple[int, bool] | None] = [None] * layer.lanes
+        self._behind = [0] * layer.lanes  # timesteps that are over, and whose sums are not all taken
+        self._ends: list[deque[int]] = [deque() for _ in self._none]  # cycles in which they are in the currents
+        self._sweeping = False
+
+    def take(self, event: Event) -> None:
+        if event[0] == TICK:
+            self.ticked = True
+        else:
+            self._list.append(event[0])
+
+    def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
+        found, finished = self._found, False
+        room = all(len(queue) < self._depth for queue in self._queues)
+        # Lanes first: an event that enters a queue in this cycle is seen in the next.
+        for lane, queue in enumerate(self._queues):
+            walked = self._walked[lane]
+            if walked is not None:
+                left, ends = walked
+                if self._behind[lane] >= FREE:
+                    continue
+                if left > 1:
+                    self._walked[lane] = left - 1, ends
+                    continue
+                if ends:
+                    self._ends[lane].append(cycle + WALK_STAGES)
+                    self._behind[lane] += 1
+            self._walked[lane] = queue.popleft() if queue else None
+        if found is None or room:
+            if found is not None:
+                words, ends = found
+                for queue, count in zip(self._queues, words, strict=True):
+                    if count or ends:
+                        queue.append((count, ends))
+            self._found, self._slot = self._slot, None
+            if self.reading:
+                self._slot = self._slots.popleft()
+                finished = not self._slots
+        over = max((ends[0] if ends else NEVER) for ends in self._ends)
+        if over <= cycle and (taken or not self._sweeping):
+            for ends_of_lane in self._ends:
+                ends_of_lane.popleft()
+            self._sweeping, self._sums = True, cycle + 2
+        elif taken:
+            self._sweeping = False
+        if taken:
+            self._behind = [behind - 1 for behind in self._behind]
+        busy = (self._found is not None or self._slot is not None or (self.reading and not finished)
+                or any(self._queues) or any(walked is not None for walked in self._walked))
+        wake = cycle + 1 if busy else NEVER
+        if not self._sweeping:
+            wake = min(wake, max((ends[0] if ends else NEVER) for ends in self._ends))
+        return finished, wake
+
+    def _hand_over(self, cycle: int) -> int:
+        count = len(self._list)
+        self._slots = deque((self._lengths[address], place == count - 1) for place, address in enumerate(self._list))
+        if not count:
+            self._slots.append((self._none, True))
+        self._list = []
+        return cycle + 1
+
+
 class _Queue(_End):
     """Queue of a stream: what is written in a cycle is on offer two cycles later at the earliest.
 
@@ -412,7 +492,8 @@ class _Skeleton:
 
     def __init__(self, plan: Plan):
         self.source = _Producer()
-        self.cores = [_DenseCore(layer) if isinstance(layer.synapses, Dense) else _WalkingCore(layer) for layer in plan.layers]
+        kinds: dict[type, type[_Core]] = {Dense: _DenseCore, Queued: _QueuedCore}
+        self.cores = [kinds.get(type(layer.synapses), _WalkingCore)(layer) for layer in plan.layers]
         self.sink = _Sink()
         self.merges: list[_Merge] = []
         self.queues: list[tuple[_Queue, _Entry]] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from snnhw.errors import FileError
 from snnhw.files import read_bytes
 from snnhw.plan import Plan
-from snnhw.plan.accesses import access_names
+from snnhw.plan.accesses import access_bits, access_names
 from snnhw.verify.packing import loading_word_bytes
 
 __all__ = ["TOP", "Design", "find_verilog"]
@@ -103,7 +103,8 @@ class Design:
         for layer in self.plan.layers if self.tapped else ():
             widths = {"valid": 1, "neuron": layer.output_address_bits, "membrane": layer.state_bits, "spike": 1}
             taps |= {f"trace{layer.index}_{name}": (f"layer{layer.index}.trace_{name}", bits) for name, bits in widths.items()}
-            taps |= {f"count{layer.index}_{name}": (f"layer{layer.index}.{name}", 1) for name in access_names(layer)}
+            taps |= {f"count{layer.index}_{name}": (f"layer{layer.index}.{name}", access_bits(layer, name))
+                     for name in access_names(layer)}
         return taps
 
     @cached_property

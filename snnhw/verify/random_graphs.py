@@ -30,7 +30,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.nodes import Shape
 from snnhw.plan import make_plan
-from snnhw.plan.formats import FORMATS
+from snnhw.plan.formats import FORMATS, loadable
 from snnhw.plan.synapses import dense_matrix, edges_of
 from snnhw.verify.random_networks import RandomCase, neuron_fields
 
@@ -230,6 +230,8 @@ def random_graph_case(seed: int) -> RandomCase:
         graph = replace(random_graph(rng), name=f"random graph {seed}")
         lanes = {node.name: int(rng.integers(1, 9)) for node in graph.nodes if isinstance(node, Neuron | MaxPool)}
         formats, loaded = _formats(rng, graph), bool(rng.random() < 0.2)
+        if loaded:
+            formats = {name: loadable(format) for name, format in formats.items()}
         options: dict[str, Any] = {"lanes": lanes, "formats": formats, "load_weights": loaded, "decide": bool(seed % 2)}
         try:
             plan = make_plan(graph, **options)

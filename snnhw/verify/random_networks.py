@@ -15,7 +15,7 @@ from snnhw.errors import NetworkError
 from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.formats import FORMATS
+from snnhw.plan.formats import FORMATS, loadable
 
 __all__ = ["RandomCase", "neuron_fields", "random_case"]
 
@@ -177,6 +177,8 @@ def random_case(seed: int, *, largest: int = 300, layers: int | None = None) -> 
     lanes = {f"lif{index}": _lanes(rng, size) for index, size in enumerate(sizes[1:])}
     formats = {name: str(rng.choice(["auto", *FORMATS])) for name in lanes}
     load_weights = bool(rng.random() < 0.2)
+    if load_weights:
+        formats = {name: loadable(format) for name, format in formats.items()}
     spikes = _drive(rng, samples, timesteps, sizes[0])
     while True:
         graph = _graph(f"random {seed}", sizes, parts, timesteps)

@@ -8,7 +8,7 @@ from snnhw.errors import NetworkError
 from snnhw.fixed import signed_range
 from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.formats import FORMATS, UNPACKED
+from snnhw.plan.formats import FORMATS, UNPACKED, loadable
 from snnhw.plan.packing import PACKINGS
 
 
@@ -88,6 +88,8 @@ def random_plan(rng: np.random.Generator, *, load_weights: bool | None = None) -
             allowed = PACKINGS if values <= 3 else PACKINGS[:-1] if values <= 256 else PACKINGS[:1]
             packings[name] = str(rng.choice(["auto", *allowed])) if formats[name] not in UNPACKED else "auto"
         load = bool(rng.random() < 0.2) if load_weights is None else load_weights
+        if load:
+            formats = {name: loadable(format) for name, format in formats.items()}
         events = {name: str(rng.choice(["list", "bitmap"], p=[0.7, 0.3])) for name in lanes}
         try:
             return make_plan(chain(sizes, weights, widths, specs, timesteps), lanes=lanes, load_weights=load, formats=formats,
