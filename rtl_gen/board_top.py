@@ -128,12 +128,16 @@ class BoardTop(wiring.Component):
         with m.If(waited != start_up_cycles):
             m.d.sync += waited.eq(waited + 1)
 
+        # A register of its own: what decodes a message must not stand before the reset of the whole core.
+        running = Signal()
+        m.d.sync += running.eq((waited == start_up_cycles) & ~reader.restart)
+
         m.d.comb += [
             receiver.rx.eq(self.uart_rx),
             queue.w_data.eq(receiver.o.payload),
             queue.w_en.eq(receiver.o.valid),
             self.uart_tx.eq(transmitter.tx),
-            core.aresetn.eq((waited == start_up_cycles) & ~reader.restart),
+            core.aresetn.eq(running),
             core.s_axis_tvalid.eq(reader.o_events.valid),
             core.s_axis_tdata.eq(reader.o_events.payload.data),
             core.s_axis_tlast.eq(reader.o_events.payload.tick),
