@@ -92,7 +92,7 @@ def measure(name: str, work: Path, images: int) -> dict[str, Any]:
     design = DESIGNS[name]
     run = work / (design.run or design.model)
     found = lowered(design, run)
-    place = work / "".join(character if character.isalnum() else "-" for character in name)
+    place = run / "".join(character if character.isalnum() else "-" for character in name)  # inside: its samples are verified
     generated = call("generate", str(run), "--out", str(place), "--board", design.board, *design.generate)
     built = call("build", str(place), *design.build)
     checked = call("verify", str(place), "--simulator", "native", "--samples", str(min(images, design.images)))

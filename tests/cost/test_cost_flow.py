@@ -43,7 +43,8 @@ def test_predicted_counts_are_those_of_the_plan():
     found = predict_counts(plan, trains)
     assert np.array_equal(found.cycles, counts.cycles)
     # The parameters of the first layer are the same for all neurons; those of the second lie in a memory.
-    dense = {name for name in SIGNALS if name not in ("sources_read", "currents_read", "currents_clear")}
+    others = "sources_read", "currents_read", "currents_clear", "events_clear"
+    dense = {name for name in SIGNALS if name not in others}
     assert [dense - set(layer) for layer in found.layers] == [{"parameters_read"}, set()]
     assert [set(layer) - dense for layer in found.layers] == [set(), set()]
 

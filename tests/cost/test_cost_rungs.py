@@ -165,9 +165,9 @@ def test_currents_too_small_for_a_block_are_logic(name, banks):
 
 def test_a_memory_too_small_for_a_block_is_logic():
     plan = tiny()
-    assert plan.layers[0].memories[0].width == 3  # a book of four values, at most
+    assert plan.layers[0].memories[0].width == 4
     energy = full_energy(plan, counts_of(plan, weights_read=3), BOARD)
-    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 3 * 2.0 * 0.25)
+    assert energy.part(kind="weights").mid_pj == pytest.approx(3 * 4 * 2.0 * 0.25)
 
 
 @settings(max_examples=20)
