@@ -74,11 +74,13 @@ def accumulate_bits(layer: LayerPlan, counts: Mapping[str, float]) -> tuple[floa
     """Return what the weighted sums of a sample ask for: bits added, products of bits multiplied.
 
     A dense core adds a weight for each event and neuron; lanes past the last neuron are left out. A core with lists adds every
-    lane of every word that it reads. Events with values multiply their weights.
+    lane of every word that it reads, or, where lanes have lists of their own, what each reads. Events with values multiply
+    their weights.
     """
-    additions = counts["events_write"] * layer.outputs
     if layer.scattered:
         additions = counts["accumulate"] * (1 if isinstance(layer.synapses, Queued) else layer.lanes)
+    else:
+        additions = counts["events_write"] * layer.outputs
     return additions * layer.current_bits, additions * layer.weight_bits * layer.input_value_bits
 
 
