@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from snnhw.board import Board
-    from snnhw.fit import Largest
 
 __all__ = ["command"]
 
@@ -127,14 +126,16 @@ def _tables(results: dict[str, Any], board: "Board") -> list["RenderableType"]:
 
 def _largest(session: Session, board: "Board", loaded: tuple[bool, ...], shape: str, weight_bits: int, state_bits: int,
              out: Path | None) -> None:
-    from snnhw.fit import find_largest
+    from snnhw.fit import find_largest, write_network
+    if out is not None and out.exists() and not out.is_dir():
+        raise FileError(f"--out must be a folder, not {str(out)!r}")
     found = [find_largest(board, shape=shape, weight_bits=weight_bits, state_bits=state_bits, loaded=way,
                           progress=session.progress) for way in loaded]
     best = max(found, key=lambda item: item.hidden)
     results: dict[str, Any] = {"board": board.name, "shape": shape, "weight_bits": weight_bits, "state_bits": state_bits,
                                "hidden": best.hidden, "largest": [item.as_dict() for item in found], "command": None}
     if out is not None:
-        _write_network(best, out)
+        write_network(best.graph, out)
         results["command"] = _command(best.as_dict() | {"folder": str(out)}, board)
     rows = [(row["network"], row["weights"], f"{row['synapses']:,}",
              *(f"{row['used'][name]['high']:,} of {row['used'][name]['available']:,}" if name in row["used"] else "-"
@@ -146,20 +147,3 @@ def _largest(session: Session, board: "Board", loaded: tuple[bool, ...], shape: 
                        caption="upper bounds of the estimate; weights are random"),
         key_values("Why the next size does not fit", {row["weights"]: row["next"] for row in results["largest"]}),
         *([key_values("Written", {"folder": out, "command": results["command"]})] if out is not None else []), folder=out)
-
-
-def _write_network(found: "Largest", out: Path) -> None:
-    """Write a run folder of a network, with random samples, so that it can be generated and built."""
-    import numpy as np
-
-    from snnhw.files import write_tensors
-    from snnhw.ir import save_graph
-    from snnhw.plan import Plan
-    plan: Plan = found.plan
-    if out.exists() and not out.is_dir():
-        raise FileError(f"--out must be a folder, not {str(out)!r}")
-    out.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    spikes = rng.random((4, plan.graph.timesteps, plan.inputs)) < 0.1
-    save_graph(found.graph, out / "graph.safetensors")
-    write_tensors(out / "samples.safetensors", {"values": spikes.astype(np.int8), "labels": np.zeros(4, np.int64)})

@@ -1,25 +1,29 @@
 """The largest fully connected network that fits a board, by the estimate, and what runs out first."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from snnhw.board import RESOURCES, Board, available, shortages
 from snnhw.errors import BoardError, UsageError
-from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.files import write_tensors
+from snnhw.ir import Decay, Graph, Input, Linear, Neuron, NeuronSpec, Readout, save_graph
 from snnhw.plan import Choices, Plan, make_plan
 from snnhw.plan.area import Area, estimate_area
 
-__all__ = ["Largest", "find_largest", "make_network"]
+__all__ = ["Largest", "find_largest", "make_network", "plan_to_fit", "write_network"]
 
 LANES = (1, 2, 4, 8, 16)  # that a size is tried with, and those whose weights fill a word of a memory block
 MAX_HIDDEN = 16_384
 AHEAD = 16                # sizes behind the first that does not fit: a memory may fit a block better again
 TIMESTEPS = 16
+SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,41 @@ def make_network(shape: str, hidden: int, weight_bits: int, state_bits: int) -> 
     return Graph("-".join(map(str, sizes)), (*nodes, Readout("class", (nodes[-1].name,))), TIMESTEPS)
 
 
+def write_network(graph: Graph, out: Path) -> None:
+    """Write a run folder of a network, with random samples, so that it can be generated and built."""
+    out.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    spikes = rng.random((SAMPLES, graph.timesteps, math.prod(graph.input.shape))) < 0.1
+    save_graph(graph, out / "graph.safetensors")
+    write_tensors(out / "samples.safetensors", {"values": spikes.astype(np.int8), "labels": np.zeros(SAMPLES, np.int64)})
+
+
+def _lacks(area: Area) -> float:
+    """Return how much more than there is an estimate needs at its upper bound, in shares of what there is."""
+    have = available(area.board)
+    return sum(max(0, high - have[name]) / max(1, have[name]) for name, (*_, high) in area.used.items())
+
+
+def plan_to_fit(graph: Graph, board: Board, *, loaded: bool) -> tuple[Plan, Area]:
+    """Return the first plan of a network that fits a board at the upper bound of its estimate, or else the one that lacks least.
+
+    Tried are as many lanes as fill a word of a memory block and a few more, and on the iCE40 events in lists and in bitmaps.
+    """
+    bits = max(node.weight_bits for node in graph.nodes if isinstance(node, Linear))
+    widths = sorted({*LANES, *(width // bits for _, width in board.budget.block_ram.shapes if width >= bits)})
+    kept = ("list", "bitmap") if board.family == "ice40" else ("list",)  # others cannot write single bits of a memory block
+    best: tuple[Plan, Area] | None = None
+    for events, lanes in product(kept, widths):
+        plan = make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense", events=events)
+        area = estimate_area(plan, board)
+        if best is None or _lacks(area) < _lacks(best[1]):
+            best = plan, area
+        if not _lacks(area):
+            break
+    assert best is not None
+    return best
+
+
 def _in_single_port(area: Area) -> set[int]:
     """Return the layers whose weights are in single-port memories."""
     return {use.layer for use in area.memories if use.resource == "single_port_ram"}
@@ -114,28 +153,14 @@ def find_largest(board: Board, *, shape: str = "784-N-10", weight_bits: int = 4,
     if not 4 <= state_bits <= 24:
         raise UsageError(f"state bits must be between 4 and 24, not {state_bits}")
     have = available(board)
-    widths = sorted({*LANES, *(width // weight_bits for _, width in board.budget.block_ram.shapes if width >= weight_bits)})
-    kept = ("list", "bitmap") if board.family == "ice40" else ("list",)  # others cannot write single bits of a memory block
     tried: dict[int, tuple[Graph, Plan, Area]] = {}
-
-    def lacks(area: Area) -> float:
-        return sum(max(0, high - have[name]) / max(1, have[name]) for name, (*_, high) in area.used.items())
 
     def fits(hidden: int) -> bool:
         if hidden not in tried:
             progress(f"trying {hidden} hidden neurons")
             graph = make_network(shape, hidden, weight_bits, state_bits)
-            best: tuple[Plan, Area] | None = None
-            for events, lanes in product(kept, widths):
-                plan = make_plan(graph, lanes=lanes, load_weights=loaded, formats="dense", events=events)
-                area = estimate_area(plan, board)
-                if best is None or lacks(area) < lacks(best[1]):
-                    best = plan, area
-                if not lacks(area):
-                    break
-            assert best is not None
-            tried[hidden] = graph, *best
-        return not lacks(tried[hidden][2])
+            tried[hidden] = graph, *plan_to_fit(graph, board, loaded=loaded)
+        return not _lacks(tried[hidden][2])
 
     def problems(area: Area, name: str) -> list[str]:
         used = {resource: high for resource, (*_, high) in area.used.items()}
