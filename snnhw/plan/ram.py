@@ -101,13 +101,16 @@ def _blocks(rows: int, bits: int, block_width: int, byte: int | None) -> int:
     return -(-rows * -(-bits // byte) // (block_width // byte))
 
 
-def _cheapest(memory: Memory, family: str, layer: int, read_bits: int) -> RamUse:
-    """Return what Yosys makes of a memory; blocks that only hold bits above the `read_bits` that anything reads vanish later."""
+def _cheapest(memory: Memory, family: str, layer: int, read_bits: int, *, further: tuple[_Kind, ...] = ()) -> RamUse:
+    """Return what Yosys makes of a memory; blocks that only hold bits above the `read_bits` that anything reads vanish later.
+
+    It has the kinds of RAM of the family to choose from, and those in `further`.
+    """
     written = memory.content != "rom"
     depth, width, copies = memory.depth, memory.width, memory.copies
     best = RamUse(layer, memory, "logic", 0, 0)
     best_cost = depth * width // (1 if written else _CONSTANT_BITS[family])
-    for kind in _KINDS[family]:
+    for kind in (*_KINDS[family], *further):
         if not (written or kind.rom) or memory.role == "lane_queues":  # queues are registers that move up
             continue
         for block_depth, block_width in kind.shapes:
@@ -142,7 +145,10 @@ def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
         read_bits = layer.state_bits if compared else min(layer.state_bits, layer.state.bits)
         if layer.synapse is not None:
             read_bits += min(layer.synapse_bits, layer.synapse.bits)
-    return _cheapest(memory, board.family, layer.index, read_bits)
+    single_port = _SINGLE_PORT.get(board.family) if board.budget.single_port_ram is not None else None
+    # Even where it is not asked for, single-port RAM costs Yosys less than very many blocks do, however few of it there are.
+    further = (single_port,) if single_port is not None and memory.role == "weights" and layer.weights_loaded else ()
+    return _cheapest(memory, board.family, layer.index, read_bits, further=further)
 
 
 def single_port_layers(plan: Plan, board: Board) -> tuple[int, ...]:
@@ -157,7 +163,7 @@ def single_port_layers(plan: Plan, board: Board) -> tuple[int, ...]:
     loaded = [layer for layer in plan.layers if layer.weights_loaded]
     for layer in sorted(loaded, key=lambda layer: (-layer.memories[0].bits, layer.index)):
         blocks = _single_port(layer, kind).blocks
-        if blocks <= left and _of_yosys(layer, layer.memories[0], board).resource == "block_ram":
+        if blocks <= left and _of_yosys(layer, layer.memories[0], board).resource != "logic":
             chosen.append(layer.index)
             left -= blocks
     return tuple(sorted(chosen))
