@@ -7,10 +7,12 @@ import numpy as np
 
 from snnhw.plan.columns import COLUMN_FORMATS, Columns
 from snnhw.plan.packing import Packing, pack
+from snnhw.plan.plan import Plan
 from snnhw.plan.queued import Queued
 from snnhw.plan.synapses import Dense, Path, Scattered, scatter
 
-__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternatives", "best", "loadable", "stored_bits"]
+__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternative_rows", "alternatives", "best", "loadable",
+           "stored_bits"]
 
 #: Every way to store a layer; the first two of what is equal are preferred in this order.
 FORMATS = "dense", "bank", "csc", "queued", "bitmap", "run-length", "block"
@@ -155,6 +157,26 @@ def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *
     if not found:
         raise problem
     return found
+
+
+def alternative_rows(plan: Plan) -> list[dict[str, object]]:
+    """Return one row for each way to store each fully connected layer, beside the one that the plan has."""
+    rows: list[dict[str, object]] = []
+    for layer in plan.layers:
+        if isinstance(layer.synapses, Scattered):
+            continue
+        weight = layer.synapses.weight
+        density = float((weight != 0).mean())
+        dense = weight.size * layer.weight_bits
+        for one in alternatives(weight, layer.weight_bits, layer.lanes, layer.name,
+                                names=FORMATS if not layer.input_value_bits else FORMATS[1:]):
+            rows.append({
+                "layer": layer.name, "format": one.format, "chosen": one.format == layer.format,
+                "packing": one.packing.name if one.packing else "none", "bits": one.bits, "share_of_dense": one.bits / dense,
+                "expected_cycles": one.cycles, "density": density, "break_even": one.break_even,
+                "verdict": "" if one.bits <= dense else "stores more than dense",
+            })
+    return rows
 
 
 def best(some: Sequence[Alternative]) -> Alternative:

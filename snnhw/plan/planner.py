@@ -180,7 +180,8 @@ def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, pac
         raise UsageError(f"format of layer {node.name!r} must not be dense, because its events have values; "
                          "the nearest is csc")
     possible = FORMATS if matrix.binary else FORMATS[1:]
-    names = [name for name in possible if name == asked or (asked == AUTO and not (loaded and name == "queued"))]
+    # What queues of registers take of a board is not estimated: they are taken where they are asked for.
+    names = [name for name in possible if name == asked or (asked == AUTO and name != "queued")]
     try:
         return best(alternatives(matrix.weight, matrix.bits, lanes, f"layer {node.name!r} ({node.title})", names=names,
                                  packing=packing))
@@ -235,8 +236,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         dense weights that are not packed, so that other weights fit as well.
     formats : str or mapping of str to str
         How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
-        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles. Weights that are
-        loaded are never queued. All other layers are stored in blocks.
+        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles, but never queues.
+        Weights that are loaded cannot be queued. All other layers are stored in blocks.
     packings : str or mapping of str to str
         How weights that take few values are coded, in any format but bitmap: one of :data:`~snnhw.plan.packing.PACKINGS`, for
         all or by the name of the neurons; ``"auto"`` takes what has the fewest bits. Of loaded weights, only values of the
