@@ -171,7 +171,7 @@ def test_values_are_not_added_by_a_dense_core():
             make_plan(net, formats=asked)
 
 
-ALL = "auto, dense, bank, csc, bitmap, run-length or block"
+ALL = "auto, dense, bank, csc, queued, bitmap, run-length or block"
 
 
 @pytest.mark.parametrize(("asked", "message"), [

@@ -101,10 +101,10 @@ def test_deeper_queues_keep_lanes_busier():
     assert busy[-1] > 0.8
 
 
-def test_scattered_zeros_choose_queues_and_balanced_ones_do_not():
+def test_scattered_zeros_choose_lists_and_balanced_ones_banks():
     rng = np.random.default_rng(8)
     weight = rng.choice([value for value in range(-8, 8) if value], (128, 784))
-    assert make_plan(network(weight * (rng.random((128, 784)) < 0.25))).layers[0].format == "queued"
+    assert make_plan(network(weight * (rng.random((128, 784)) < 0.25))).layers[0].format == "csc"  # queues only if asked for
     balanced = weight * (rng.permuted(np.arange(8)[:, None, None] * np.ones((1, 16, 784), int), axis=0) < 2).reshape(128, 784)
     assert make_plan(network(balanced)).layers[0].format == "bank"
 
