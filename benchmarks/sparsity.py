@@ -1,11 +1,12 @@
 """What pruning brings back: cycles, bits, cells and energy of one 784-128 layer, for every format and several densities.
 
-    SNNHW_DATA=folder python benchmarks/sparsity.py [--run RUN] [--lanes 8] [--images 200] [--no-synthesis] [--record]
+    SNNHW_DATA=folder python benchmarks/sparsity.py [--run RUN] [--lanes 8] [--images 200] [--synthesis FORMATS] [--record]
 
 The layer is the first one of models/mnist, its 4-bit weights pruned by magnitude, in banks (as many in each lane) or over the
 whole layer; its events are those of MNIST test images. Only what the pruning removes differs, so that rows compare; how well such
 networks classify is in benchmarks/compressed.json. Cycles are predicted, and held to the simulated RTL on a tenth of the
-images. Utilisation is synaptic operations with weights that are not zero (of dense weights: with all), divided by lanes and cycles of the whole sample.
+images. Of layers pruned in banks, some formats are also synthesised, and their energy is that of the RTL's activity (R2, iCE40UP5K
+constants). Utilisation is synaptic operations with weights that are not zero (of dense weights: with all), divided by lanes and cycles of the whole sample.
 With --record, benchmarks/sparsity.json takes the results.
 """
 
@@ -88,7 +89,7 @@ def measure(plan: Plan, spikes: np.ndarray, synthesis: bool) -> dict[str, Any]:
             found["used"] = pack_core(plan, board, Path(folder)).used
         ladder = energy_ladder(plan, reference.run(plan.graph, few).spikes, measured=_measure(plan, few),
                                board=load_board("icebreaker"), flip_flops=found["used"]["flip_flops"])
-        found["energy_nj"] = {name: rung for name, rung in ladder["rungs"].items()}
+        found["rungs"] = ladder["rungs"]
     return found
 
 
@@ -97,7 +98,7 @@ def main() -> int:
     parser.add_argument("--run", type=Path, help="where models/mnist was lowered; by default it is lowered first")
     parser.add_argument("--lanes", type=int, default=8)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--no-synthesis", action="store_true", help="neither cells nor energy")
+    parser.add_argument("--synthesis", default="dense,bank", help="formats whose cells and energy are wanted too (dense,bank)")
     parser.add_argument("--record", action="store_true", help="write benchmarks/sparsity.json")
     given = parser.parse_args()
     if "SNNHW_DATA" not in os.environ:
@@ -110,7 +111,7 @@ def main() -> int:
     images = load_dataset("mnist", 1, ROOT).test_values[:given.images]
     spikes = graph.input.encoding(images, graph.timesteps)
     linear = next(node for node in graph.nodes if isinstance(node, Linear))
-    rows = []
+    rows, wanted = [], given.synthesis.split(",")
     for masks in ("bank", "layer"):
         for density in DENSITIES:
             if masks == "layer" and density == 1.0:
@@ -120,7 +121,7 @@ def main() -> int:
                 if density == 1.0 and name != "dense":
                     continue
                 plan = make_plan(first_layer(graph, weight), lanes={graph.neurons[0].name: given.lanes}, formats=name)
-                row = {"masks": masks, "density": density} | measure(plan, spikes, not given.no_synthesis)
+                row = {"masks": masks, "density": density} | measure(plan, spikes, masks == "bank" and name in wanted)
                 rows.append(row)
                 print(json.dumps(row), file=sys.stderr, flush=True)
     result = {"lanes": given.lanes, "images": given.images, "versions": versions(), "rows": rows}
