@@ -5,9 +5,9 @@
 The layer is the first one of models/mnist, its 4-bit weights pruned by magnitude, in banks (as many in each lane) or over the
 whole layer; its events are those of MNIST test images. Only what the pruning removes differs, so that rows compare; how well such
 networks classify is in benchmarks/compressed.json. Cycles are predicted, and held to the simulated RTL on a tenth of the
-images. Of layers pruned in banks, some formats are also synthesised, and their energy is that of the RTL's activity (R2, iCE40UP5K
-constants). Utilisation is synaptic operations with weights that are not zero (of dense weights: with all), divided by lanes and cycles of the whole sample.
-With --record, benchmarks/sparsity.json takes the results.
+images. Of layers pruned in banks, some formats are also synthesised, and their energy is that of the RTL's activity (R2, with
+iCE40UP5K constants). Utilisation is synaptic operations with weights that are not zero (of dense weights: with all), divided by
+lanes and cycles of the whole sample. With --record, benchmarks/sparsity.json takes the results.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BOARD = "orangecrab-25f"  # all formats fit; iCE40 has a block for each lane's c
 
 
 def pruned(weight: np.ndarray, density: float, lanes: int | None) -> np.ndarray:
-    """Return the weights, (neurons, sources), with the largest of them kept: as many for each lane and source, or of the whole."""
+    """Return the weights, (neurons, sources), with the largest kept: as many for each lane and source, or of the whole."""
     magnitude = np.abs(weight) * weight.size - np.arange(weight.size).reshape(weight.shape)  # the first ones on a tie
     if lanes is None:
         kept = np.zeros(weight.size, bool)
