@@ -62,6 +62,15 @@ def test_loaded_weights_go_to_single_port_ram_as_long_as_it_lasts():
     assert single_port_layers(chain([784, 128], 32, load=True), board) == ()  # 128 bits wide: eight blocks
 
 
+def test_weights_that_are_too_many_for_single_port_ram_are_still_mapped_to_it():
+    """Five blocks of it cost Yosys less than 258 of the others, whether the board has as many or not."""
+    plan = chain([784, 335, 10], 1, load=True)
+    assert single_port_layers(plan, load_board("icebreaker")) == (1,)
+    got = uses(plan, "icebreaker")
+    assert (got[0, "weights"], got[1, "weights"]) == (("single_port_ram", 5), ("single_port_ram", 1))
+    assert uses(plan, "ice40-hx8k")[0, "weights"] == ("block_ram", 258)
+
+
 def test_bits_that_repeat_a_sign_are_not_stored():
     quiet = Neuron("neurons", ("sum",), NeuronSpec(threshold=1, bits=30))
     nodes = (Input("input", (), (3,)), Linear("sum", ("input",), np.ones((300, 3), int), 2), quiet,
