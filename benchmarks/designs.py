@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from typer.testing import CliRunner
 
+from snnhw import reference
 from snnhw.cli.app import app
 from snnhw.cli.output import versions
 from snnhw.compress.flow import lower_model, train_model
-from snnhw.files import format_toml, write_bytes
+from snnhw.files import format_toml, read_tensors, write_bytes
+from snnhw.plan import load_plan
+from snnhw.plan.cycles import predict_cycles
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benchmarks" / "designs.json"
@@ -87,6 +91,15 @@ def lowered(design: Design, run: Path) -> dict[str, Any]:
     return json.loads((run / "lowered.json").read_text())
 
 
+def cycles_of(run: Path, folder: Path, images: int) -> dict[str, float]:
+    """Return the mean, the 99th percentile and the most of the cycles of an image, which are those of the RTL."""
+    plan = load_plan(folder)
+    values = read_tensors(run / "samples.safetensors", "samples")[0]["values"][:images]
+    spikes = plan.graph.input.encoding(values, plan.graph.timesteps)
+    cycles = predict_cycles(plan, reference.run(plan.graph, spikes, keep_membranes=False).spikes)
+    return {"cycles_mean": float(cycles.mean()), "cycles_p99": float(np.quantile(cycles, 0.99)), "cycles_worst": int(cycles.max())}
+
+
 def measure(name: str, work: Path, images: int) -> dict[str, Any]:
     """Return what one design comes to."""
     design = DESIGNS[name]
@@ -97,7 +110,7 @@ def measure(name: str, work: Path, images: int) -> dict[str, Any]:
     built = call("build", str(place), *design.build)
     checked = call("verify", str(place), "--simulator", "native", "--samples", str(min(images, design.images)))
     return {"model": design.model, "changes": design.changes, "board": design.board, **found, "plan": generated["plan"],
-            "build": built, "verify": checked}
+            "build": built, "verify": checked, **cycles_of(run, place, design.images)}
 
 
 def main() -> int:
