@@ -70,7 +70,7 @@ def published_rows() -> list[str]:
 def main() -> int:
     record = json.loads((HERE / "designs.json").read_text())
     lines = [HEAD + "## Ours\n",
-             "| design | board, clock | logic cells | RAM blocks | kbit | accuracy | ms per image | cycles, mean | RTL differs in |",
+             "| design | board, clock | cells | RAM blocks | kbit | accuracy | ms per image | cycles, mean | RTL differs in |",
              "|---|---|---|---|---|---|---|---|---|", *our_rows(record), "",
              "## Published\n",
              "| design | device | network | cells | RAM blocks | accuracy % | ms per image | mW | source | |",

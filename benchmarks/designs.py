@@ -97,7 +97,8 @@ def cycles_of(run: Path, folder: Path, images: int) -> dict[str, float]:
     values = read_tensors(run / "samples.safetensors", "samples")[0]["values"][:images]
     spikes = plan.graph.input.encoding(values, plan.graph.timesteps)
     cycles = predict_cycles(plan, reference.run(plan.graph, spikes, keep_membranes=False).spikes)
-    return {"cycles_mean": float(cycles.mean()), "cycles_p99": float(np.quantile(cycles, 0.99)), "cycles_worst": int(cycles.max())}
+    return {"cycles_mean": float(cycles.mean()), "cycles_p99": float(np.quantile(cycles, 0.99)),
+            "cycles_worst": int(cycles.max())}
 
 
 def measure(name: str, work: Path, images: int) -> dict[str, Any]:
