@@ -43,9 +43,8 @@ from snnhw.ir import (
     Window,
 )
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.area import multipliers, plan_features
-from snnhw.plan.columns import COLUMN_FORMATS
-from snnhw.plan.formats import FORMATS
+from snnhw.plan.area import multipliers, plan_kind
+from snnhw.plan.features import plan_features
 from snnhw.plan.ram import map_memories
 
 CORPUS = Path(__file__).with_name("area_corpus.jsonl")
@@ -53,20 +52,25 @@ TARGET = Path(__file__).parent.parent / "snnhw" / "plan" / "area.toml"
 FOLDS = 5
 LARGE = 1000
 OTHER = 2000
-#: Without what the recorded corpus does not have.
-DRAWN_FORMATS = [*(name for name in FORMATS if name != "queued"), "dense"]
+LARGE_OTHER = 3000
+FEATURED = 4000
+# Written out, so that a plan of a number stays the same when there are more formats.
+LISTED_FORMATS = "bank", "csc", "bitmap", "run-length"
+FORMATS = "dense", *LISTED_FORMATS, "block"
 KINDS = "bank", "conv", "csc", "graded", "bitmap", "recurrent", "run-length", "merged", "conv", "queue"
+FEATURES_DRAWN = "queued", "decide", "bitmap", "control", "queued", "decide", "bitmap"
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
-# What each quantity is made of. The names are those of snnhw.plan.area.
+# What each quantity is made of. The names are those of snnhw.plan.features.
 FEATURES = {
-    "logic": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
-              "state_bits", "update_bits", "reset_bits", "late_bits", "clipped_bits", "parameter_bits", "multiplied_bits",
-              "mux_bits", "lut_rams", "lut_ram_mux_bits", "constant_bits", "register_bits", "loaded_bits"),
-    "flip_flops": ("core", "lane_current_bits", "lane_weight_bits", "event_address_bits", "weight_address_bits", "neuron_bits",
-                   "state_bits", "update_bits", "reset_bits", "late_bits", "parameter_bits", "multiplied_bits", "register_bits",
-                   "lut_rams", "constant_bits", "stages"),
-    "period_ns": ("accelerator", "widest_update", "widest_current", "deepest_mux"),
+    "logic": ("core", "registers", "weight_address_bits", "update_bits", "counted_bits", "parameter_bits", "product_bits",
+              "mux_bits", "lut_rams", "tables", "register_bits", "walker", "list_current_bits", "place_bits", "mask_bits",
+              "queued_bits", "merged_bits", "event_bitmaps", "decision_bits", "counters"),
+    "flip_flops": ("core", "registers", "parameter_bits", "multiplied_bits", "register_bits", "lut_rams", "output_bits", "banks",
+                   "decision_bits", "counters"),
+    "period_ns": ("accelerator", "widest_update", "deepest_mux", "block_states", "lists", "widest_product"),
 }
+# Where what a feature takes is from when no plan of a family has it.
+LENDER = "orangecrab-25f"
 # Period of other boards of the family, as a multiple: builds of one 64-64-10 network, median of 2 seeds.
 PERIOD_SCALE = {
     "icebreaker": {"icebreaker": 1.0, "ice40-hx8k": 0.456},
@@ -142,8 +146,8 @@ class _Drawing:
         Choices for each core, by the name of its neurons.
     """
 
-    def __init__(self, rng: np.random.Generator, kind: str, *, large: bool):
-        self.rng, self.kind, self.large = rng, kind, large
+    def __init__(self, rng: np.random.Generator, kind: str, *, large: bool, wide: bool):
+        self.rng, self.kind, self.large, self.wide = rng, kind, large, wide
         self.lanes: dict[str, int] = {}
         self.formats: dict[str, str] = {}
         self.packings: dict[str, str] = {}
@@ -218,10 +222,10 @@ class _Drawing:
         rng, kind, neurons = self.rng, self.kind, f"neurons {index}"
         source = self.nodes[-1].name
         bits = int(rng.choice([2, 3, 4, 4, 5, 6, 8]))
-        chosen = kind if kind in COLUMN_FORMATS and index == 0 else str(rng.choice(DRAWN_FORMATS))
+        chosen = kind if kind in (*LISTED_FORMATS, "queued") and index == 0 else str(rng.choice([*FORMATS, "dense"]))
         if chosen == "dense" and (self.values != (0, 1) or kind in ("recurrent", "graded")):
             chosen = "block"
-        lanes = int(rng.choice([1, 2, 3, 4, 4, 6, 8, 8]))
+        lanes = int(rng.choice([8, 12, 16, 16, 24, 32] if self.wide else [1, 2, 3, 4, 4, 6, 8, 8]))
         if len(self.shape) > 1 and (index == 0 or rng.random() < 0.3):
             name, shape, reach = self._conv(f"sum {index}", source, bits)
         else:
@@ -272,13 +276,14 @@ class _Drawing:
 
 
 def draw_other(number: int) -> Plan:
-    """Return a plan beyond chains of dense layers; every eighth is too large for the small boards."""
+    """Return a plan beyond chains of dense layers; large is every eighth, and with many lanes all from `LARGE_OTHER` on."""
     rng = np.random.default_rng(number)
-    large = number % 8 == 7
+    wide = number >= LARGE_OTHER
+    large = wide or number % 8 == 7
     most_bits, most_lanes = (400_000, 900) if large else (70_000, 300)
     while True:
         try:
-            drawing = _Drawing(rng, KINDS[number % len(KINDS)], large=large)
+            drawing = _Drawing(rng, KINDS[number % len(KINDS)], large=large, wide=wide)
             plan = make_plan(drawing.graph, lanes=drawing.lanes, formats=drawing.formats, packings=drawing.packings,
                              load_weights=bool(rng.random() < 0.15))
         except (ValueError, NetworkError, UsageError):
@@ -289,9 +294,32 @@ def draw_other(number: int) -> Plan:
             return plan
 
 
+def draw_featured(number: int) -> Plan:
+    """Return a plan of which one core, or the whole, has what few plans have, by `FEATURES_DRAWN`."""
+    rng, wanted = np.random.default_rng(number), FEATURES_DRAWN[number % len(FEATURES_DRAWN)]
+    while True:
+        kind = "queued" if wanted == "queued" else str(rng.choice(KINDS))
+        try:
+            drawing = _Drawing(rng, kind, large=False, wide=False)
+            bus = ("axi4-lite", "wishbone")[int(rng.integers(2))] if wanted == "control" else None
+            if wanted == "bitmap":
+                drawing.formats = dict.fromkeys(drawing.formats, "dense")
+            plan = make_plan(
+                drawing.graph, lanes=drawing.lanes, formats=drawing.formats, packings="none",
+                events={name: "bitmap" for name in drawing.formats} if wanted == "bitmap" else "list",
+                decide=wanted == "decide", control=bus)
+        except (ValueError, NetworkError, UsageError):
+            continue
+        has = {"control", "decide"} | {layer.format for layer in plan.layers if layer.format == "queued"} | {
+            layer.events for layer in plan.layers}
+        if (wanted in has and sum(memory.bits for layer in plan.layers for memory in layer.memories) <= 70_000
+                and sum(layer.lanes * layer.current_bits for layer in plan.layers) <= 150):
+            return plan
+
+
 def draw_plan(number: int) -> Plan:
     """Return random plan `number`: a chain of dense layers, or from `OTHER` on anything else."""
-    return draw_other(number) if number >= OTHER else draw_dense(number)
+    return draw_featured(number) if number >= FEATURED else draw_other(number) if number >= OTHER else draw_dense(number)
 
 
 def measure(count: int, boards: list[str], begin: int) -> None:
@@ -333,14 +361,14 @@ def read_corpus() -> list[dict]:
 
 def solve(features: list[dict[str, float]], values: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
     """Return non-negative coefficients of least relative error; what contributes nothing is left out."""
-    matrix = np.array([[row[name] for name in names] for row in features]) / values[:, None]
+    matrix = np.array([[row.get(name, 0) for name in names] for row in features]) / values[:, None]
     weights, _ = nnls(matrix, np.ones(len(values)))
     return {name: float(f"{weight:.4g}") for name, weight in zip(names, weights, strict=True) if weight > 1e-9}
 
 
 def errors(coefficients: dict[str, float], features: list[dict[str, float]], values: np.ndarray) -> np.ndarray:
     """Return the relative error of each plan."""
-    predicted = np.array([sum(weight * row[name] for name, weight in coefficients.items()) for row in features])
+    predicted = np.array([sum(weight * row.get(name, 0) for name, weight in coefficients.items()) for row in features])
     return np.abs(predicted / values - 1)
 
 
@@ -359,10 +387,12 @@ def fit() -> None:
     """Fit, print and write the coefficients and their errors."""
     lines = [HEADER]
     records = read_corpus()
-    for name in BOARDS:
+    lent: dict[str, dict[str, float]] = {}
+    for name in sorted(BOARDS, key=lambda name: name != LENDER):
         board = load_board(name)
         mine = [record for record in records if record["board"] == name]
         plans = [draw_plan(record["plan"]) for record in mine]
+        kinds = np.array([plan_kind(plan) for plan in plans])
         features = [plan_features(plan, board) for plan in plans]
         report_memories(board, mine, plans)
         top = board_top(board)
@@ -376,17 +406,21 @@ def fit() -> None:
                                  for index in known])
             unseen = cross_validate(rows, measured, names)
             final = solve(rows, measured, names)
+            if name == LENDER:
+                lent[quantity] = final
+            final |= {key: value for key, value in lent[quantity].items() if not any(row.get(key, 0) for row in rows)}
             seen = errors(final, rows, measured)
-            print(f"{name} {quantity}: {len(rows)} plans, fitted to median {np.median(seen):.1%}; held out: "
-                  f"median {np.median(unseen):.1%}, 90 % within {np.quantile(unseen, 0.9):.1%}, worst {unseen.max():.1%}")
-            lines += [f"[{board.family}.{quantity}]",
-                      f"plans = {len(rows)}",
-                      f"error_median = {np.median(unseen):.3f}",
-                      f"error_p90 = {np.quantile(unseen, 0.9):.3f}",
-                      f"error_worst = {unseen.max():.3f}"]
             if quantity == "period_ns":
-                lines += [f"boards = {{ {', '.join(f'{key} = {value}' for key, value in PERIOD_SCALE[name].items())} }}"]
-            lines += ["", f"[{board.family}.{quantity}.coefficients]"]
+                lines += [f"[{board.family}.{quantity}]",
+                          f"boards = {{ {', '.join(f'{key} = {value}' for key, value in PERIOD_SCALE[name].items())} }}", ""]
+            for kind in sorted(set(kinds[known])):
+                which = kinds[known] == kind
+                median, p90, worst = np.median(unseen[which]), np.quantile(unseen[which], 0.9), unseen[which].max()
+                print(f"{name} {quantity} {kind}: {which.sum()} plans, fitted to median {np.median(seen[which]):.1%}; held out: "
+                      f"median {median:.1%}, 90 % within {p90:.1%}, worst {worst:.1%}")
+                lines += [f"[{board.family}.{quantity}.{kind}]", f"plans = {which.sum()}", f"error_median = {median:.3f}",
+                          f"error_p90 = {p90:.3f}", f"error_worst = {worst:.3f}", ""]
+            lines += [f"[{board.family}.{quantity}.coefficients]"]
             lines += [*(f"{key} = {value:g}" for key, value in final.items()), ""]
     write_bytes(TARGET, "\n".join(lines).encode())
 

@@ -79,7 +79,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
             "if every input and neuron always fired": f"{cycles['bound']:,.0f} cycles, {micros['bound']:,.1f} µs",
             "lane utilisation": f"{results['lane_utilisation']:.1%}",
         }),
-        table(f"Area, before synthesis{'' if area.calibrated else ', not calibrated for cores with lists'}",
+        table(f"Area, before synthesis{'' if area.calibrated else ', not calibrated for this kind of network'}",
               ("resource", "estimate", "low", "high", "available"), area.rows()),
         table("What limits it", ("layer", "lanes", "weights in", "weights", "events", "finaliser", "limits", "more lanes"),
               limits.rows(),

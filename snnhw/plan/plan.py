@@ -21,7 +21,7 @@ __all__ = ["Control", "LayerPlan", "Memory", "Plan", "Source"]
 Control = Literal["axi4-lite", "wishbone"]
 Events = Literal["list", "bitmap"]
 BITMAP_BITS = 16  # of a word that keeps events as bits: the widest of which iCE40 RAM writes single bits
-Role = Literal["sources", "weights", "events", "lane_queues", "currents", "membranes", "parameters", "queue"]
+Role = Literal["sources", "weights", "events", "lane_queues", "currents", "membranes", "parameters", "queue", "scores"]
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,10 @@ def _of_yosys(layer: LayerPlan, memory: Memory, board: Board) -> RamUse:
     read_bits = memory.width
     compared = layer.spec.reset_time == "next" and layer.spec.reset != "none"
     if memory.role == "membranes":
-        # The upper bits of a state that is known to be small repeat its sign, and only a comparison reads them.
-        read_bits = layer.state_bits if compared else min(layer.state_bits, layer.state.bits)
+        # The upper bits of a state that is known to be small repeat its sign. A comparison reads them all; a decay those that it
+        # shifts into what is wanted of its result.
+        reached = max(layer.state.bits, layer.update_bits + layer.spec.decay.shift)
+        read_bits = layer.state_bits if compared else min(layer.state_bits, reached)
         if layer.synapse is not None:
             read_bits += min(layer.synapse_bits, layer.synapse.bits)
     single_port = _SINGLE_PORT.get(board.family) if board.budget.single_port_ram is not None else None
@@ -188,12 +190,20 @@ def _queues(plan: Plan, layer: LayerPlan) -> list[Memory]:
     return queues
 
 
+def _scores(plan: Plan, layer: LayerPlan) -> list[Memory]:
+    """Return the memory in which the decision adds up what the last core hands on."""
+    decision = plan.decision
+    if decision is None or not decision.accumulates or layer.index != plan.output:
+        return []
+    return [Memory("scores", decision.classes, decision.score_bits + decision.age_bits, "ram")]
+
+
 def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
-    """Return what every memory of `plan` becomes on `board`, the queues between cores included."""
+    """Return what every memory of `plan` becomes on `board`, the queues between cores and the scores of classes included."""
     chosen = single_port_layers(plan, board)
     uses = []
     for layer in plan.layers:
-        for memory in (*layer.memories, *_queues(plan, layer)):
+        for memory in (*layer.memories, *_queues(plan, layer), *_scores(plan, layer)):
             if memory.role == "weights" and layer.index in chosen:
                 uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
             else:

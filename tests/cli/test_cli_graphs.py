@@ -48,10 +48,19 @@ def test_estimate_says_what_is_estimated(snnhw, tmp_path, name):
     done = snnhw("estimate", folder, "--board", "ulx3s-85f", "--lanes", 2)
     assert (done.code, done.err) == (0, "")
     assert "estimated" not in done.out.split("Area")[0]  # cycles are exact, of every network
-    assert "Area, before synthesis, not calibrated for cores with lists" in " ".join(done.out.split())
+    assert "not calibrated" not in done.out
     results = json.loads((folder / "estimate.json").read_text())["results"]
-    assert results["area"]["calibrated"] is False
-    assert results["area"]["fmax_mhz"] is None
+    assert results["area"]["calibrated"] is True
+    assert results["area"]["fmax_mhz"] is not None
+
+
+def test_estimate_says_where_no_such_network_was_measured(snnhw, tmp_path):
+    write_example(tmp_path / "run", example_graph("conv"), 3)
+    done = snnhw("estimate", tmp_path / "run", "--board", "tang-nano-9k", "--lanes", 2)
+    assert done.code == 0
+    assert "Area, before synthesis, not calibrated for this kind of network" in " ".join(done.out.split())
+    results = json.loads((tmp_path / "run" / "estimate.json").read_text())["results"]
+    assert (results["area"]["calibrated"], results["area"]["fmax_mhz"]) == (False, None)
 
 
 def test_estimate_says_what_is_exact(snnhw, run_folder):
