@@ -43,6 +43,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost import energy_table, estimate, layer_table
     from snnhw.plan.area import estimate_area
     from snnhw.plan.limits import find_limits
+    from snnhw.plan.waste import memory_rows
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
     hertz = parse_clock(clock)
@@ -68,6 +69,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     problems = area.problems(f"network {opened.graph.name!r}", weights_loaded=plan.loaded_words > 0)
     results |= {"area": area.as_dict(), "ok": not problems, "problem": "; ".join(problems) or None}
     results |= {"limits": limits.as_dict(results["clock_hz"]), "folding": folding.as_dict() if folding is not None else None}
+    results["memories"] = memories_there = memory_rows(plan, target)
     cycles, micros = results["limits"]["cycles"], results["limits"]["microseconds"]
     spread = "{mean:,.0f} on average, p99 {p99:,.0f}, worst {worst:,.0f}"
     session.finish(
@@ -81,6 +83,9 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
         }),
         table(f"Area, before synthesis{'' if area.calibrated else ', not calibrated for this kind of network'}",
               ("resource", "estimate", "low", "high", "available"), area.rows()),
+        table(f"Memories on {target}", ("layer", "memory", "bits", "becomes", "blocks", "of them empty"), [
+            (row["layer"], row["memory"], row["bits"], str(row["resource"]).replace("_", " "), row["blocks"] or "",
+             "" if row["waste"] is None else f"{row['waste']:.0%}") for row in memories_there]),
         table("What limits it", ("layer", "lanes", "weights in", "weights", "events", "finaliser", "limits", "more lanes"),
               limits.rows(),
               caption=f"{limits.sentence}; shares of the cycles of a sample"),
