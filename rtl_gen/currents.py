@@ -150,7 +150,10 @@ class Currents(wiring.Component):
                 place = slice(lane * layer.current_bits, (lane + 1) * layer.current_bits)
                 m.d.comb += total[place].eq(before[place].as_signed() + added)
             totals.append(total)
-        m.d.comb += self.sum.eq(Cat(swept_words).word_select(taken_lane, layer.current_bits).as_signed())
+        # As wide as what is shifted: Verilog has no word for a part of that, and linters complain of what gets lost.
+        shifted = Signal(layer.lanes * layer.current_bits)
+        m.d.comb += [shifted.eq(Cat(swept_words) >> taken_lane * layer.current_bits),
+                     self.sum.eq(shifted[:layer.current_bits].as_signed())]
         return m
 
     def _inputs(self, m: Module, begin: Signal, idle: Value, swept_all: Value) -> Sequence[tuple[Value, Value, Value, Value]]:

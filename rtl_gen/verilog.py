@@ -23,6 +23,7 @@ _SCRIPT = (f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}", "proc -norom"
 _INITIAL = re.compile(r"  cell \$meminit_v2 \S+\n(?:    .*\n)*?"
                       r"    parameter \\MEMID \"\\\\(?P<memory>\w+)\"\n(?:    .*\n)*?  end\n\n")
 _ARRAY = re.compile(r"^(?=  reg .*\] (\w+) \[\d+:0\];$)", re.MULTILINE)
+_NOT = re.compile(r"(?<= = )! ")
 _MODULE = re.compile(r"^module (\w+)|\$readmemb\(\"(.+)\", (\w+)\)", re.MULTILINE)
 
 
@@ -95,6 +96,8 @@ def format_verilog(plan: Plan, *, trace: bool = False) -> dict[str, bytes]:
         body = _MODULE.sub(rename, text.partition("\n")[2])
         # Says in Yosys' words what the header says in ours; without it, block RAM of some families gets bypass logic.
         body = _ARRAY.sub(lambda match: "  (* no_rw_check *)\n" if match[1] in _written(plan) | {"scores"} else "", body)
+        # Yosys writes a comparison with 0 as `!`, of which linters complain where there are several bits.
+        body = _NOT.sub("~| ", body)
         return {f"{TOP}.v": (_header(plan) + body).encode()} | dict(sorted(files.items()))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import random_trains
+from networks import chain, random_trains
 
 from rtl_gen import TOP, emit_verilog, generate, to_rtlil
 from snnhw import reference
@@ -109,6 +109,24 @@ def test_an_extra_file_cannot_leave_the_folder_or_replace_a_file(name, tmp_path)
 @pytest.mark.parametrize("load_weights", [False, True])
 def test_verilator_finds_nothing_but_what_is_waived(load_weights, tmp_path):
     generate(small_plan(load_weights), tmp_path / "hw")
+    verilator = package_file("verilator", "bin", "verilator")
+    run_program([verilator, "--lint-only", "-Wall", "--top-module", TOP, "../lint/waivers.vlt", f"{TOP}.v"],
+                tmp_path / "hw" / "rtl")
+
+
+@pytest.mark.parametrize("options", [
+    {"formats": "dense", "packings": "codebook"}, {"formats": "dense", "packings": "ternary", "events": "bitmap"},
+    {"formats": "bank", "packings": "ternary"}, {"formats": "run-length", "packings": "codebook", "load_weights": True},
+    {"formats": "bitmap"}, {"formats": "block"}, {"formats": "queued"},
+], ids=lambda options: "-".join(map(str, options.values())))
+def test_verilator_finds_nothing_in_other_ways_to_store_weights(options, tmp_path):
+    rng = np.random.default_rng(6)
+    spec = NeuronSpec(threshold=5, overflow="saturate", bits=10)
+    few = [-3, 0, 2] if options.get("packings") == "ternary" else [-3, -1, 0, 2, 3]
+    weights = [rng.choice(few, (13, 20)), rng.choice(few, (10, 13))]
+    plan = make_plan(chain([20, 13, 10], weights, [4, 4], [spec, spec], 3), lanes={"neurons 0": 5, "neurons 1": 2}, **options)
+    assert {layer.packing.name if layer.packing else None for layer in plan.layers} == {options.get("packings")}
+    generate(plan, tmp_path / "hw")
     verilator = package_file("verilator", "bin", "verilator")
     run_program([verilator, "--lint-only", "-Wall", "--top-module", TOP, "../lint/waivers.vlt", f"{TOP}.v"],
                 tmp_path / "hw" / "rtl")
