@@ -53,8 +53,8 @@ DESIGNS = {
     "mnist, ECP5-85, fast": Design("mnist", "ulx3s-85f", ("--lanes", "lif1=128", "--lanes", "lif2=10", "--format", "dense"),
                                    ("--clock", "max")),
     "mnist, ECP5-25, 87.5 % in banks": Design("mnist", "orangecrab-25f", ("--lanes", "lif1=8", "--lanes", "lif2=1"),
-                                              ("--clock", "max"), BANKS, "mnist-banks"),
-    "lenet, ECP5-85": Design("lenet", "ulx3s-85f", images=200),
+                                              ("--clock", "72", "--seeds", "2"), BANKS, "mnist-banks"),
+    "lenet, ECP5-85": Design("lenet", "ulx3s-85f", build=("--seeds", "1"), images=200),
 }
 
 
