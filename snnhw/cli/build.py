@@ -1,26 +1,17 @@
 """``snnhw build``: the bitstream of a generated core, and what it uses."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from snnhw.cli.folding import parse_clock
 from snnhw.cli.options import Board, Debug, Hardware, Json, Quiet
 from snnhw.cli.output import Session, key_values, table
 from snnhw.cli.runs import board_of_hardware, run_of_hardware
 from snnhw.errors import UsageError
 
 __all__ = ["command"]
-
-
-def _clock(text: str | None) -> float | Literal["max"] | None:
-    """Return what ``--clock`` says, in Hz."""
-    if text is None or text == "max":
-        return text  # type: ignore[return-value]
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text, re.ASCII) or float(text) == 0:
-        raise UsageError(f"--clock must be a frequency in MHz, or max, not {text[:40]!r}")
-    return float(text) * 1e6
 
 
 def command(hardware: Hardware, board: Board = None,
@@ -43,7 +34,7 @@ def command(hardware: Hardware, board: Board = None,
     if not 1 <= seeds <= 64:
         raise UsageError(f"--seeds must be between 1 and 64, not {seeds}")
     folder = out or hardware.with_name(f"{hardware.name}-{target.name}")
-    result = build(hardware, target, seeds=range(1, seeds + 1), out=folder, clock=_clock(clock),
+    result = build(hardware, target, seeds=range(1, seeds + 1), out=folder, clock=parse_clock(clock),
                    progress=session.progress)
     results = result.as_dict() | {"folder": str(folder), "ok": result.meets_clock is not False, "problem": result.verdict}
     rows = [(name.replace("_", " "), value["used"], value["available"], f"{value['used'] / value['available']:.1%}")

@@ -35,18 +35,31 @@ from snnhw.errors import UsageError
 
 if TYPE_CHECKING:
     from snnhw.board import Board
-    from snnhw.plan import Plan
+    from snnhw.plan import LayerPlan, Plan
 
 __all__ = ["command"]
 
 SHIPPED_SAMPLES = 4
 
 
+def _told_packing(layer: "LayerPlan") -> str | None:
+    """Return the packing that a command must name to get this one; None where the default gives none either."""
+    from snnhw.plan.formats import UNPACKED
+    from snnhw.plan.packing import pack
+    if layer.packing is not None:
+        return layer.packing.name
+    if layer.weights_loaded or layer.format in UNPACKED:
+        return None
+    synapses = layer.synapses
+    return "none" if pack("auto", synapses.values, layer.weight_bits, layer.lanes) is not None else None
+
+
 def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
     words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
              *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers),
-             *(f"--packing {shlex.quote(f'{layer.name}={layer.packing.name}')}" for layer in plan.layers if layer.packing),
+             *(f"--packing {shlex.quote(f'{layer.name}={packing}')}" for layer in plan.layers
+               if (packing := _told_packing(layer)) is not None),
              *(f"--events {shlex.quote(f'{layer.name}={layer.events}')}" for layer in plan.layers if layer.events != "list")]
     words += ["--load-weights"] * (plan.loaded_words > 0) + ["--decide"] * plan.decide
     words += [f"--control {plan.control}"] if plan.control is not None else []
@@ -72,6 +85,9 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     from snnhw.board import load_board
     from snnhw.plan import DEFAULT_LANES, Choices, make_plan
     from snnhw.verify.vectors import make_vectors
+    if clock is not None and not (target_latency or target_area or fastest):
+        raise UsageError("--clock must be given with --target-latency, --target-area or --fastest; "
+                         "snnhw build --clock makes the clock of a bitstream")
     chosen = parse_lanes(lanes)
     target = load_board(board) if board is not None else None
     folding = None

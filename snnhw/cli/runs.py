@@ -84,12 +84,23 @@ class RunFolder:
         """Board that ``generate`` was told of here, else the default."""
         return self.recorded("generate", "board").get("board") or DEFAULT_BOARD
 
+    def _choices(self) -> dict[str, Any]:
+        """Return the options of the plan that ``generate`` recorded here; none when it did not run."""
+        from pydantic import ValidationError
+
+        from snnhw.plan import Choices
+        found = self.recorded("generate", "plan")
+        try:
+            return Choices.model_validate(found["plan"]).arguments() if found else {}
+        except ValidationError:
+            raise FileError(f"record {str(self.folder / 'generate.json')!r} must be one that generate wrote") from None
+
     def plan(self, lanes: int | dict[str, int] | None, load_weights: bool | None,
              memories: Mapping[str, Any]) -> "Plan":
         """Plan the network as told, or as ``generate`` planned it here, or by default."""
         from snnhw.plan import make_plan
         told = {"lanes": lanes, "load_weights": load_weights, **memories}
-        recorded = self.recorded("generate", "plan").get("plan", {})
+        recorded = self._choices()
         return make_plan(self.graph, **recorded | {name: value for name, value in told.items() if value is not None})
 
 

@@ -19,7 +19,7 @@ from snnhw.build import build, flow
 from snnhw.build.host import run_on_board
 from snnhw.build.route import Route
 from snnhw.build.synthesis import Synthesis
-from snnhw.cli.build import _clock
+from snnhw.cli.folding import parse_clock
 from snnhw.errors import BoardError, UsageError
 from snnhw.reference import run
 
@@ -285,9 +285,9 @@ def test_a_vivado_project_keeps_the_clock_of_the_board(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-3", "1e3", "24 MHz", "12345", "１２"])
 def test_the_option_is_a_frequency_or_max(text):
-    with pytest.raises(UsageError, match=r"^--clock must be a frequency in MHz, or max, not "):
-        _clock(text)
-    assert (_clock(None), _clock("max"), _clock("24"), _clock("33.25")) == (None, "max", 24e6, 33.25e6)
+    with pytest.raises(UsageError, match=r"^--clock must be a number of MHz, or max, not "):
+        parse_clock(text)
+    assert (parse_clock(None), parse_clock("max"), parse_clock("24"), parse_clock("33.25")) == (None, "max", 24e6, 33.25e6)
 
 
 def derived(folder: Path) -> list[float]:

@@ -186,6 +186,13 @@ def test_build_of_a_strange_manifest(snnhw, run_folder, content):
     refused(snnhw("build", run_folder), r"manifest '.*manifest\.json' must be one that generate wrote")
 
 
+@pytest.mark.parametrize("plan", ["[]", '{"lanes": 3}', '{"lanes": {}, "load_weights": false, "control": "can"}',
+                                  '{"lanes": {}, "load_weights": false, "speed": 1}'])
+def test_estimate_of_a_strange_record(snnhw, run_folder, plan):
+    (run_folder / "generate.json").write_text(f'{{"results": {{"plan": {plan}}}}}')
+    refused(snnhw("estimate", run_folder, "--board", "icebreaker"), r"record '.*generate\.json' must be one that generate wrote")
+
+
 @pytest.mark.parametrize("seeds", [0, 65])
 def test_build_seeds(snnhw, run_folder, seeds):
     (run_folder / "manifest.json").write_text("{}")

@@ -238,6 +238,8 @@ def test_a_clock_changes_times_and_not_cycles(snnhw, run_folder):
     ("estimate", ["--clock", "fast"], "--clock must be a number of MHz, or max, not 'fast'"),
     ("estimate", ["--fastest", "--latency-of", "best"], "latency must be worst, p99 or mean of the samples, not 'best'"),
     ("generate", ["--fastest", "--out", "OUT"], "--board must be given for lanes to be chosen"),
+    ("generate", ["--clock", "24", "--out", "OUT"], "--clock must be given with --target-latency, --target-area or --fastest; "
+     "snnhw build --clock makes the clock of a bitstream"),
 ])
 def test_wrong_folding_is_one_line_and_2(snnhw, run_folder, tmp_path, command, words, message):
     done = snnhw(command, run_folder, *(tmp_path / "hw" if word == "OUT" else word for word in words))

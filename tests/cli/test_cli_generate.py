@@ -3,12 +3,17 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from snnhw_run import make_graph, write_run
+
+from snnhw.ir import Graph, Linear
 
 OPTIONS = ["--lanes", "2", "--samples", "2"]
 
@@ -31,12 +36,25 @@ def test_folder_stands_alone(snnhw, run_folder):
     assert (done.code, done.err) == (0, "")
     manifest = json.loads((run_folder / "hw" / "manifest.json").read_text())
     assert manifest["command"] == (
-        "snnhw generate --lanes hidden=1 --lanes classes=1 --format hidden=dense --format classes=dense --board icebreaker --samples 2")
+        "snnhw generate --lanes hidden=1 --lanes classes=1 --format hidden=dense --format classes=dense --board icebreaker "
+        "--samples 2")
     listed = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     assert listed == {name: digest for name, digest in tree(run_folder / "hw").items() if name != "manifest.json"}
     assert {"rtl/snnhw_top.v", "snnhw_top.core", "board/pins.pcf", "board/snnhw_board.v", "sim/run.py", "sim/vectors.json",
             "graph.safetensors"} <= set(listed)
     assert len(json.loads((run_folder / "hw" / "sim" / "vectors.json").read_text())["samples"]) == 2
+
+
+@pytest.mark.parametrize("packing", ["none", "auto"])
+def test_the_command_in_the_manifest_gives_the_same_folder(snnhw, tmp_path, packing):
+    graph = make_graph()
+    few = [replace(node, weight=np.sign(node.weight)) if isinstance(node, Linear) else node for node in graph.nodes]
+    write_run(tmp_path / "run", Graph("small", tuple(few), graph.timesteps))
+    assert snnhw("generate", tmp_path / "run", "--out", tmp_path / "a", "--packing", packing, *OPTIONS).code == 0
+    command = json.loads((tmp_path / "a" / "manifest.json").read_text())["command"]
+    _, name, *options = shlex.split(command)
+    assert snnhw(name, tmp_path / "run", "--out", tmp_path / "b", *options).code == 0
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
 @pytest.mark.parametrize(("there", "shipped"), [(1, 1), (4, 4), (6, 4)])
