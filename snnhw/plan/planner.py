@@ -162,13 +162,14 @@ def _matrix(wiring: _Wiring, name: str) -> _Matrix | None:
 
 
 def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], names: Sequence[str], name: str) -> str:
-    """Return the format or the packing that is asked for a layer."""
+    """Return what is asked for a layer: its format, its packing, or how it keeps its events."""
     found = asked if isinstance(asked, str) else asked.get(name, AUTO)
-    who = f"{what}s" if isinstance(asked, str) else f"{what} of layer {name!r}"
+    all_of_them = what if what.endswith("s") else f"{what}s"
+    who = all_of_them if isinstance(asked, str) else f"{what} of layer {name!r}"
     if found not in (AUTO, *options):
         raise UsageError(f"{who} must be {', '.join((AUTO, *options[:-1]))} or {options[-1]}, not {found!r}")
     if not isinstance(asked, str) and (unknown := sorted(set(asked) - set(names))):
-        raise UsageError(f"{what}s name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
+        raise UsageError(f"{all_of_them} name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
     return found
 
 

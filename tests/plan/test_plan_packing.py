@@ -143,12 +143,15 @@ def test_kernels_are_packed():
     ({"packings": "zip"}, "packings must be auto, none, codebook or ternary, not 'zip'"),
     ({"packings": {"n": "zip"}}, "packing of layer 'n' must be auto, none, codebook or ternary, not 'zip'"),
     ({"packings": {"m": "none"}}, "packings name the layer 'm', the network has 'n'"),
+    ({"events": "bits"}, "events must be auto, list or bitmap, not 'bits'"),
+    ({"events": {"n": "bits"}}, "events of layer 'n' must be auto, list or bitmap, not 'bits'"),
+    ({"events": {"m": "list"}}, "events name the layer 'm', the network has 'n'"),
     ({"packings": "ternary", "formats": "dense"},
      "packing of layer 'n' must not be ternary: Weights must take at most 3 values, not 4"),
     ({"packings": "codebook", "formats": "bitmap"},
      "packing of layer 'n' must not be codebook: Format must be one that can be packed, not bitmap"),
 ])
-def test_refuses_packings(options, message):
+def test_refuses_packings_and_ways_to_keep_events(options, message):
     weight = np.array([[-2, -1, 0, 1], [1, 0, -1, -2]])
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         make_plan(network(weight), **options)
