@@ -89,7 +89,8 @@ def measure(plan: Plan, spikes: np.ndarray, synthesis: bool) -> dict[str, Any]:
             found["used"] = pack_core(plan, board, Path(folder)).used
         ladder = energy_ladder(plan, reference.run(plan.graph, few).spikes, measured=_measure(plan, few),
                                board=load_board("icebreaker"), flip_flops=found["used"]["flip_flops"])
-        found["rungs"] = ladder["rungs"]
+        wanted = ("rung", "basis", "constants", "median", "low", "high", "unit", "pj_per_synaptic_operation", "largest_is_assumed")
+        found["rungs"] = [{name: rung[name] for name in wanted} for rung in ladder["rungs"]]
     return found
 
 
