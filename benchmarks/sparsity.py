@@ -7,7 +7,7 @@ whole layer; its events are those of MNIST test images. Only what the pruning re
 networks classify is in benchmarks/compressed.json. Cycles are predicted, and held to the simulated RTL on a tenth of the
 images. Of layers pruned in banks, some formats are also synthesised, and their energy is that of the RTL's activity (R2, with
 iCE40UP5K constants). Utilisation is synaptic operations with weights that are not zero (of dense weights: with all), divided by
-lanes and cycles of the whole sample. With --record, benchmarks/sparsity.json takes the results.
+lanes and cycles of the whole sample. With --record, benchmarks/sparsity.json and docs/sparsity.md take the results.
 """
 
 import argparse
@@ -38,6 +38,8 @@ from snnhw.verify import check_undisturbed, compile_plan
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benchmarks" / "sparsity.json"
 DENSITIES = 1.0, 0.5, 0.25, 0.125
+KEPT = "rung", "basis", "constants", "median", "low", "high", "unit", "pj_per_synaptic_operation", "largest_is_assumed"
+PAGE = ROOT / "docs" / "sparsity.md"
 BOARD = "orangecrab-25f"  # all formats fit; iCE40 has a block for each lane's currents
 
 
@@ -89,9 +91,39 @@ def measure(plan: Plan, spikes: np.ndarray, synthesis: bool) -> dict[str, Any]:
             found["used"] = pack_core(plan, board, Path(folder)).used
         ladder = energy_ladder(plan, reference.run(plan.graph, few).spikes, measured=_measure(plan, few),
                                board=load_board("icebreaker"), flip_flops=found["used"]["flip_flops"])
-        wanted = ("rung", "basis", "constants", "median", "low", "high", "unit", "pj_per_synaptic_operation", "largest_is_assumed")
-        found["rungs"] = [{name: rung[name] for name in wanted} for rung in ladder["rungs"]]
+        found["rungs"] = [{name: rung[name] for name in KEPT} for rung in ladder["rungs"]]
     return found
+
+
+def page(result: dict[str, Any]) -> str:
+    """Return docs/sparsity.md."""
+    rows, dense = result["rows"], result["rows"][0]
+    lines = [
+        "# What sparsity pays", "",
+        "Written by `python benchmarks/sparsity.py --record`; all figures are in `benchmarks/sparsity.json`.", "",
+        f"One layer of 784 inputs and 128 neurons with 4-bit weights, the first of models/mnist, on {result['lanes']} lanes and "
+        f"{result['images']} MNIST test images. Its weights",
+        "are pruned by magnitude: in *banks*, as many for each lane and input, or over the whole *layer*. Bits are those of weights,",
+        "of what tells their rows, and of where lists lie. Cycles are those of an image, predicted, and equal to the RTL on",
+        f"{dense['rtl']['images']} images of each row, where 0 words differ. Utilisation counts weights that are not zero (of dense "
+        "weights: all).", "",
+        "| pruned in | density | format | bits | of dense | cycles | of dense | utilisation |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        lines.append(f"| {row['masks']} | {row['density']:g} | {row['format']} | {row['stored_bits']:,} | "
+                     f"{row['stored_bits'] / dense['stored_bits']:.3f} | {row['cycles_mean']:,.0f} | "
+                     f"{row['cycles_mean'] / dense['cycles_mean']:.3f} | {row['utilisation']:.2f} |")
+    lines += ["", "Cells and memories of the bare core on an ECP5-25, packed; energy of the RTL's activity (R2) with iCE40UP5K constants,",
+              "median and 5 to 95 % (its largest term, the access of a block RAM, is **assumed**):", "",
+              "| density | format | logic | flip-flops | RAM blocks | µJ per image | pJ per synaptic operation |",
+              "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        if "rungs" in row:
+            energy = next(rung for rung in row["rungs"] if rung["rung"] == "R2")
+            low, middle, high = (energy[name] / 1e6 for name in ("low", "median", "high"))
+            lines.append(f"| {row['density']:g} | {row['format']} | {row['used']['logic']:,} | {row['used']['flip_flops']:,} | "
+                         f"{row['used']['block_ram']} | {middle:.2f} ({low:.2f}..{high:.2f}) | "
+                         f"{energy['pj_per_synaptic_operation']:.1f} |")
+    return "\n".join([*lines, ""])
 
 
 def main() -> int:
@@ -128,6 +160,7 @@ def main() -> int:
     result = {"lanes": given.lanes, "images": given.images, "versions": versions(), "rows": rows}
     if given.record:
         write_bytes(RECORD, (json.dumps(result, indent=1) + "\n").encode())
+        write_bytes(PAGE, page(result).encode())
     print(json.dumps(result))
     return 0
 
