@@ -95,27 +95,34 @@ def measure(plan: Plan, spikes: np.ndarray, synthesis: bool) -> dict[str, Any]:
     return found
 
 
+HEAD = """# What sparsity pays
+
+Written by `python benchmarks/sparsity.py --record`; all figures are in `benchmarks/sparsity.json`.
+
+One layer of 784 inputs and 128 neurons with 4-bit weights, the first of models/mnist, on {lanes} lanes and {images} MNIST test
+images. Its weights are pruned by magnitude: in *banks*, as many for each lane and input, or over the whole *layer*. Bits are those of weights,
+of what tells their rows, and of where lists lie. Cycles are those of an image, predicted, and equal to the RTL on {checked} images
+of each row, where 0 words differ. Utilisation counts weights that are not zero (of dense weights: all).
+
+| pruned in | density | format | bits | of dense | cycles | of dense | utilisation |
+|---|---|---|---|---|---|---|---|"""
+BUILT = """
+Cells and memories of the bare core on an ECP5-25, packed; energy of the RTL's activity (R2) with iCE40UP5K constants, median and
+5 to 95 % (its largest term, the access of a block RAM, is **assumed**):
+
+| density | format | logic | flip-flops | RAM blocks | µJ per image | pJ per synaptic operation |
+|---|---|---|---|---|---|---|"""
+
+
 def page(result: dict[str, Any]) -> str:
     """Return docs/sparsity.md."""
     rows, dense = result["rows"], result["rows"][0]
-    lines = [
-        "# What sparsity pays", "",
-        "Written by `python benchmarks/sparsity.py --record`; all figures are in `benchmarks/sparsity.json`.", "",
-        f"One layer of 784 inputs and 128 neurons with 4-bit weights, the first of models/mnist, on {result['lanes']} lanes and "
-        f"{result['images']} MNIST test images. Its weights",
-        "are pruned by magnitude: in *banks*, as many for each lane and input, or over the whole *layer*. Bits are those of weights,",
-        "of what tells their rows, and of where lists lie. Cycles are those of an image, predicted, and equal to the RTL on",
-        f"{dense['rtl']['images']} images of each row, where 0 words differ. Utilisation counts weights that are not zero (of dense "
-        "weights: all).", "",
-        "| pruned in | density | format | bits | of dense | cycles | of dense | utilisation |", "|---|---|---|---|---|---|---|---|"]
+    lines = [HEAD.format(lanes=result["lanes"], images=result["images"], checked=dense["rtl"]["images"])]
     for row in rows:
         lines.append(f"| {row['masks']} | {row['density']:g} | {row['format']} | {row['stored_bits']:,} | "
                      f"{row['stored_bits'] / dense['stored_bits']:.3f} | {row['cycles_mean']:,.0f} | "
                      f"{row['cycles_mean'] / dense['cycles_mean']:.3f} | {row['utilisation']:.2f} |")
-    lines += ["", "Cells and memories of the bare core on an ECP5-25, packed; energy of the RTL's activity (R2) with iCE40UP5K constants,",
-              "median and 5 to 95 % (its largest term, the access of a block RAM, is **assumed**):", "",
-              "| density | format | logic | flip-flops | RAM blocks | µJ per image | pJ per synaptic operation |",
-              "|---|---|---|---|---|---|---|"]
+    lines.append(BUILT)
     for row in rows:
         if "rungs" in row:
             energy = next(rung for rung in row["rungs"] if rung["rung"] == "R2")
