@@ -100,9 +100,9 @@ HEAD = """# What sparsity pays
 Written by `python benchmarks/sparsity.py --record`; all figures are in `benchmarks/sparsity.json`.
 
 One layer of 784 inputs and 128 neurons with 4-bit weights, the first of models/mnist, on {lanes} lanes and {images} MNIST test
-images. Its weights are pruned by magnitude: in *banks*, as many for each lane and input, or over the whole *layer*. Bits are those of weights,
-of what tells their rows, and of where lists lie. Cycles are those of an image, predicted, and equal to the RTL on {checked} images
-of each row, where 0 words differ. Utilisation counts weights that are not zero (of dense weights: all).
+images. Its weights are pruned by magnitude: in *banks*, as many for each lane and input, or over the whole *layer*. Bits are
+those of weights, of what tells their rows, and of where lists lie. Cycles are those of an image, predicted, and equal to the RTL
+on {checked} images of each row, where 0 words differ. Utilisation counts weights that are not zero (of dense weights: all).
 
 | pruned in | density | format | bits | of dense | cycles | of dense | utilisation |
 |---|---|---|---|---|---|---|---|"""
