@@ -3,9 +3,9 @@
     python benchmarks/area_corpus.py measure --count 60 [--board icebreaker ...]
     python benchmarks/area_corpus.py fit
 
-``measure`` synthesises and packs the bare core of each plan, places and routes every second (for Vivado, synthesises only), and
-appends a line to ``benchmarks/area_corpus.jsonl``; plans that do not fit the device are passed over. A plan is drawn from its
-number alone, so a line holds the number and what was measured.
+``measure`` synthesises and packs the bare core of each plan, places and routes some (for Vivado, synthesises only), and appends
+a line to ``benchmarks/area_corpus.jsonl``; plans that do not fit the device are passed over. A plan is drawn from its number
+alone, so a line holds the number and what was measured: below 2000 chains of dense layers, from there on everything else.
 ``fit`` finds the non-negative coefficients of least relative error. The errors it reports are those of plans held out: five
 times over, a fifth of the plans is predicted from the other four.
 """
@@ -62,7 +62,7 @@ FEATURES_DRAWN = "queued", "decide", "bitmap", "control", "queued", "decide", "b
 BOARDS = "icebreaker", "orangecrab-25f", "tang-nano-9k", "arty-a7-35t"
 # What each quantity is made of. The names are those of snnhw.plan.features.
 FEATURES = {
-    "logic": ("core", "registers", "weight_address_bits", "update_bits", "counted_bits", "parameter_bits", "product_bits",
+    "logic": ("core", "registers", "event_address_bits", "tiled", "update_bits", "counted_bits", "parameter_bits", "product_bits",
               "mux_bits", "lut_rams", "tables", "register_bits", "walker", "list_current_bits", "place_bits", "mask_bits",
               "queued_bits", "merged_bits", "event_bitmaps", "decision_bits", "counters"),
     "flip_flops": ("core", "registers", "parameter_bits", "multiplied_bits", "register_bits", "lut_rams", "output_bits", "banks",

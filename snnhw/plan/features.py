@@ -110,7 +110,7 @@ def _dense_features(layer: LayerPlan) -> dict[str, float]:
         # Of a short memory, many bits are the same function of its address.
         "sum_registers": layer.lanes * (2 * layer.current_bits + layer.weight_bits) + address + base
         + min(layer.lanes * layer.weight_bits, 1 << min(layer.memories[0].depth, 16)),
-        "weight_address_bits": address + base,
+        "tiled": layer.tiles > 1,
     }
 
 
@@ -176,6 +176,7 @@ def core_features(layer: LayerPlan, uses: Sequence[RamUse], board: Board) -> dic
     return sums | {
         "core": 1,
         "registers": sums["sum_registers"] + events + _COUNTS * layer.output_address_bits + _pipeline_bits(layer),
+        "event_address_bits": 0 if layer.events == "bitmap" else _address_bits(2 * layer.inputs),
         "event_bitmaps": layer.events == "bitmap",
         "update_bits": layer.update_bits + layer.synapse_update_bits,
         "counted_bits": spec.grades * layer.state_bits if spec.grades > 1 else 0,
