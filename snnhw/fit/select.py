@@ -64,6 +64,7 @@ class Wish:
             raise UsageError(f"accuracy must be between 0 and 1, not {self.accuracy:g}")
         if self.best not in OBJECTIVES:
             raise UsageError(f"best must be {', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}, not {self.best!r}")
+        Goal("fastest", statistic=self.statistic)  # an unknown one is refused before anything is read
         if self.samples < 1:
             raise UsageError(f"samples must be at least 1, not {self.samples}")
 
@@ -123,7 +124,7 @@ def select(candidates: Sequence[Candidate], wish: Wish, *, progress: Callable[[s
             try:
                 space = Space(candidate.graph, wish.board, trains, fixed={"load_weights": loaded})
                 found = _foldings(space, wish)
-            except (BoardError, NetworkError) as error:
+            except (BoardError, NetworkError, UsageError) as error:
                 rejected.append(_rejection(candidate, loaded, str(error)))
                 continue
             if isinstance(found, str):

@@ -94,6 +94,23 @@ def test_each_rejection_is_one_sentence(snnhw, tmp_path, networks):
     assert "Not feasible" in slow.out
 
 
+def test_a_network_that_is_too_slow_for_the_clock_is_rejected_alone(snnhw, networks):
+    board, highest = load_board("icebreaker"), []
+    for name in ("b-small", "c-large"):
+        plan = make_plan(load_graph(networks / name / "graph.safetensors"), lanes={"hidden": 256, "classes": 256})
+        highest.append(estimate_area(plan, board).fmax_mhz[2])
+    clock = f"{sum(highest) / 2:.6f}"
+    done = snnhw("fit", networks, "--board", "icebreaker", "--clock", clock, "--weights", "fixed", *SAMPLES)
+    assert (done.code, done.err) == (0, "")
+    results = results_of(networks)
+    assert results["feasible"]
+    assert results["rejected"]
+    assert {row["network"] for row in results["feasible"]}.isdisjoint(row["network"] for row in results["rejected"])
+    for row in results["rejected"]:
+        assert re.fullmatch(r"clock must be at most [\d.]+ MHz on .*, the upper bound of the estimated highest frequency, "
+                            r"not [\d.]+", row["reason"])
+
+
 def test_a_longer_latency_admits_smaller_designs(snnhw, networks):
     cells = []
     for limit in ("15us", "60us", "1s"):
@@ -237,6 +254,7 @@ def test_a_clock_changes_times_and_not_cycles(snnhw, run_folder):
      "--fastest must be given without --target-area: each of them decides on the lanes"),
     ("estimate", ["--clock", "fast"], "--clock must be a number of MHz, or max, not 'fast'"),
     ("estimate", ["--fastest", "--latency-of", "best"], "latency must be worst, p99 or mean of the samples, not 'best'"),
+    ("fit", ["--board", "icebreaker", "--latency-of", "best"], "latency must be worst, p99 or mean of the samples, not 'best'"),
     ("generate", ["--fastest", "--out", "OUT"], "--board must be given for lanes to be chosen"),
     ("generate", ["--clock", "24", "--out", "OUT"], "--clock must be given with --target-latency, --target-area or --fastest; "
      "snnhw build --clock makes the clock of a bitstream"),
