@@ -213,7 +213,9 @@ def find_limits(plan: Plan, trains: Mapping[str, np.ndarray], board: Board, *, c
     for layer in plan.layers:
         further = next((lanes for lanes in lane_steps(units_of(layer)) if -(-units_of(layer) // lanes) < layer.tiles), None)
         same = tuple((name, value[layer.name]) for name, value in by_layer.items() if layer.name in value)
-        steps[layer.name] = [Choice(lanes, same) for lanes in (layer.lanes, further) if lanes is not None]
+        steps[layer.name] = [Choice(layer.lanes, same)]
+        if further is not None:
+            steps[layer.name].append(Choice(further, _with_zeros(layer, same)))
     space = Space(plan.graph, board, trains, choices=steps,
                   fixed={name: value for name, value in options.items() if name not in by_layer})
     space.know(space.first, cycles)
@@ -232,6 +234,14 @@ def find_limits(plan: Plan, trains: Mapping[str, np.ndarray], board: Board, *, c
     spread = {"mean": float(cycles.mean()), "p99": statistic_of(cycles, "p99"), "worst": float(cycles.max()),
               "bound": float(bound.max())}
     return Limits(spread, samples, tuple(found), max(0.0, 1 - float(charged.sum())), area)
+
+
+def _with_zeros(layer: LayerPlan, options: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    """Return the options of a layer for more lanes, whose lists may be filled up with zeros: three other values and these are
+    too many for a ternary packing."""
+    packing = layer.packing
+    full = packing is not None and packing.name == "ternary" and len(packing.book) == 3 and 0 not in packing.book
+    return tuple((name, "auto" if full and name == "packings" else value) for name, value in options)
 
 
 def _step(space: Space, index: int, cycles: np.ndarray, area: Area) -> Step:

@@ -57,6 +57,17 @@ def test_the_slowest_part_is_charged(sizes, lanes, events, layer, part):
     assert found.layers[layer].parts[part] == pytest.approx(cycles * 40 / found.cycles["mean"])
 
 
+def test_zeros_that_more_lanes_add_are_one_value_too_many_for_ternary_weights():
+    weight = np.random.default_rng(1).choice([-2, 1, 3], (15, 20))
+    nodes = (Input("in", (), (20,)), Linear("sum", ("in",), weight, 3), Neuron("layer", ("sum",), NeuronSpec(threshold=5)),
+             Readout("out", ("layer",)))
+    plan = make_plan(Graph("net", nodes, 3), lanes={"layer": 5}, formats="csc")
+    assert plan.layers[0].packing.book == (-2, 1, 3)
+    assert plan.layers[0].packing.name == "ternary"
+    further = find_limits(plan, worst_trains(plan), ICE).layers[0].next
+    assert further.lanes == 8
+
+
 def test_cycles_of_the_parts_by_hand():
     plan = chain(9, 7, lanes=(2,), timesteps=2)
     trains = firing(plan, 3)
