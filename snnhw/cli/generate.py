@@ -1,7 +1,6 @@
 """``snnhw generate``: the Verilog of a network, with everything that is needed to check and build it."""
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,12 +96,12 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
         goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
         assert goal is not None
         folding = fold_run(session, opened, target, goal, parse_clock(clock),
-                           {"load_weights": load_weights, "control": control, **parse_memories(formats, packings, events)})
+                           {"load_weights": load_weights, "decide": decide, "control": control,
+                            **parse_memories(formats, packings, events)})
         plan = folding.plan
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
-                         control=control, **parse_memories(formats, packings, events))  # type: ignore[arg-type]
-    plan = replace(plan, decide=decide)
+                         decide=decide, control=control, **parse_memories(formats, packings, events))  # type: ignore[arg-type]
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)

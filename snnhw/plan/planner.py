@@ -167,7 +167,7 @@ def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], n
     all_of_them = what if what.endswith("s") else f"{what}s"
     who = all_of_them if isinstance(asked, str) else f"{what} of layer {name!r}"
     if found not in (AUTO, *options):
-        raise UsageError(f"{who} must be {', '.join((AUTO, *options[:-1]))} or {options[-1]}, not {found!r}")
+        raise UsageError(f"{who} must be {', '.join((AUTO, *options[:-1]))} or {options[-1]}, not {found[:40]!r}")
     if not isinstance(asked, str) and (unknown := sorted(set(asked) - set(names))):
         raise UsageError(f"{all_of_them} name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
     return found

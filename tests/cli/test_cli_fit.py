@@ -13,7 +13,7 @@ from snnhw.files import write_json
 from snnhw.fit import find_largest
 from snnhw.fit.largest import make_network
 from snnhw.ir import load_graph
-from snnhw.plan import make_plan
+from snnhw.plan import load_plan, make_plan
 from snnhw.plan.area import estimate_area
 
 SAMPLES = ["--samples", "6"]
@@ -235,6 +235,15 @@ def test_goals_of_estimate(snnhw, run_folder, goal, worse):
         assert snnhw("estimate", run_folder, "--board", "icebreaker", *options).code == 0
         cycles.append(results_of(run_folder, "estimate")["cycles"]["max"])
     assert cycles[0] < cycles[1]
+
+
+@pytest.mark.parametrize("options", [["--decide"], ["--control", "wishbone"]])
+def test_what_is_chosen_has_room_for_all_that_is_generated(snnhw, run_folder, options):
+    assert snnhw("generate", run_folder, "--out", run_folder / "hw", "--board", "ulx3s-85f", "--fastest", *options).code == 0
+    plan = load_plan(run_folder / "hw")
+    assert (plan.decide, plan.control) == (options[0] == "--decide", "wishbone" if "wishbone" in options else None)
+    logic = estimate_area(plan, load_board("ulx3s-85f")).used["logic"]
+    assert results_of(run_folder, "generate")["folding"]["logic"] == dict(zip(("estimate", "low", "high"), logic, strict=True))
 
 
 def test_a_clock_changes_times_and_not_cycles(snnhw, run_folder):
