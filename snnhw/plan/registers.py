@@ -54,7 +54,7 @@ TOTALS = {
     "input_stalls": "cycles in which a beat was offered to s_axis and not taken, whatever the reason",
     "output_events": "events that left",
     "output_stalls": "cycles in which a beat was offered on m_axis and not taken",
-    "slots": "slots of synaptic operations of all cores",
+    "slots": "slots of synaptic operations of all cores; of cores with lane queues every operation",
     "updates": "updates of neurons of all cores",
     "saturations": "words that were clipped in all cores",
 }
@@ -339,7 +339,8 @@ def _layer(layer: LayerPlan) -> Block:
     registers = [
         Register("inputs", 0x00, "Addresses of its events.", (_word("count", layer.inputs, "Number of addresses."),)),
         Register("neurons", 0x04, "Its population.", (_word("count", layer.outputs, "Number of neurons."),)),
-        Register("lanes", 0x08, "Its adders.", (_word("count", layer.lanes, "Synaptic operations in a slot."),)),
+        Register("lanes", 0x08, "Its adders.", (
+            _word("count", layer.lanes, "Synaptic operations in a slot; with lane queues, at most in a cycle."),)),
         Register("widths", 0x0C, "Widths of its words, in bits.", (
             Field("weight", 0, 8, "ro", layer.weight_bits, "A weight.", constant=True),
             Field("current", 8, 8, "ro", layer.current_bits, "A weighted sum.", constant=True),
@@ -348,8 +349,9 @@ def _layer(layer: LayerPlan) -> Block:
     ]
     shown = parameters(layer.spec)
     registers += [_adjustable(item, layer) for item in shown]
-    counters = tuple(Counter(name, COUNTERS[0] + 8 * index, _COUNTS.get(name, f"cycles of {name}"))
-                     for index, name in enumerate(layer_counters(layer)))
+    # Lanes that run by themselves are counted one by one.
+    counts = _COUNTS | ({"accumulate": "synaptic operations, of all lanes together"} if layer.format == "queued" else {})
+    counters = tuple(Counter(name, COUNTERS[0] + 8 * index, counts[name]) for index, name in enumerate(layer_counters(layer)))
     assert COUNTERS[0] + 8 * len(counters) <= STRIDE
     return Block(f"layer{layer.index}", (layer.index + 1) * STRIDE, tuple(registers), counters, f"Core {layer.index}.", shown)
 

@@ -28,7 +28,7 @@ def plan_of(*specs: NeuronSpec, control: str | None = "axi4-lite", **options) ->
         nodes.append(Neuron(f"lif {index}", (nodes[-1].name,), spec))
     reads = "membrane" if specs[-1].output == "state" else "count"
     graph = Graph("net", (*nodes, Readout("out", (nodes[-1].name,), reads)), 4)
-    return make_plan(graph, control=control, formats="dense", packings="none", **options)
+    return make_plan(graph, control=control, **{"formats": "dense", "packings": "none"} | options)
 
 
 SPECS = {
@@ -42,6 +42,12 @@ SPECS = {
     "count": NeuronSpec(threshold=5, bits=8, reset="subtract", reset_amount=3, output="count", grades=3),
     "state": NeuronSpec(threshold=0, bits=8, reset="none", output="state", decay=Decay("shift", 2)),
 }
+
+
+def test_lanes_with_queues_count_operations_and_others_slots():
+    blocks = register_map(plan_of(SPECS["plain"], SPECS["plain"], formats={"lif 0": "queued", "lif 1": "csc"})).blocks
+    texts = [next(counter.description for counter in block.counters if counter.name == "accumulate") for block in blocks[1:]]
+    assert texts == ["synaptic operations, of all lanes together", "slots of synaptic operations, each of as many as there are lanes"]
 
 
 def test_addresses_are_words_in_order_and_apart():
