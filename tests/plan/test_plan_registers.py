@@ -47,7 +47,8 @@ SPECS = {
 def test_lanes_with_queues_count_operations_and_others_slots():
     blocks = register_map(plan_of(SPECS["plain"], SPECS["plain"], formats={"lif 0": "queued", "lif 1": "csc"})).blocks
     texts = [next(counter.description for counter in block.counters if counter.name == "accumulate") for block in blocks[1:]]
-    assert texts == ["synaptic operations, of all lanes together", "slots of synaptic operations, each of as many as there are lanes"]
+    assert texts == ["synaptic operations, of all lanes together",
+                     "slots of synaptic operations, each of as many as there are lanes"]
 
 
 def test_addresses_are_words_in_order_and_apart():
