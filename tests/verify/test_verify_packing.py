@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verify_networks import graded_plan, small_plan, spikes_for, state_plan
 
+from snnhw.plan.cycles import predict_cycles
 from snnhw.reference import run
 from snnhw.verify import make_vectors
 from snnhw.verify.packing import loading_word_bytes, loading_words, pack_events
