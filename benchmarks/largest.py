@@ -88,8 +88,8 @@ def compare(estimate: dict[str, Any], used: dict[str, Any]) -> dict[str, Any]:
                    "within_bounds": value["low"] <= used[name]["used"] <= value["high"]} for name, value in estimate.items()}
 
 
-def build(work: Work, plan: Plan, area: Area, board: Board) -> dict[str, Any]:
-    """Generate, build and verify a network; without ``"built"`` it could not be, for the reason that is there."""
+def build(work: Work, plan: Plan, area: Area, board: Board, found: dict[str, Any]) -> None:
+    """Generate, build and verify a network; `found` takes what is known by then, and the reason if something fails."""
     run = work.folder / plan.graph.name
     write_network(plan.graph, run)
     choices = Choices.of(plan).arguments()
@@ -97,22 +97,22 @@ def build(work: Work, plan: Plan, area: Area, board: Board) -> dict[str, Any]:
                                        ("--events", "events"))
              for layer, value in choices[name].items() if value not in ("none", "list") for word in (option, f"{layer}={value}")]
     words += ["--load-weights"] * choices["load_weights"]
-    found: dict[str, Any] = {"network": plan.graph.name, "synapses": sum(layer.synapses.synapses for layer in plan.layers),
-                             "plan": choices, "estimate": estimated(area)}
+    found |= {"network": plan.graph.name, "synapses": sum(layer.synapses.synapses for layer in plan.layers), "plan": choices,
+              "estimate": estimated(area)}
     for step in (("generate", str(run), "--out", str(run / "hw"), "--board", board.name, *words),
                  ("build", str(run / "hw"), "--seeds", str(SEED)),  # its first and only seed
                  ("verify", str(run / "hw"), "--simulator", "native")):
         began = time.monotonic()
         results, problem = work.command(*step)
         if results is None:
-            return found | {"failed": step[0], "reason": problem}
+            found |= {"failed": step[0], "reason": problem}
+            return
         if step[0] == "build":
             found |= {"built": {"used": results["used"], "cells": results["cells"], "fmax_mhz": results["fmax_mhz"],
                                 "clock_mhz": board.clock.hz / 1e6, "meets_clock": results["ok"],
                                 "seconds": round(time.monotonic() - began, 1)}}
         if step[0] == "verify":
             found["verify"] = results
-    return found
 
 
 def beyond(work: Work, plan: Plan, area: Area, board: Board) -> dict[str, Any]:
@@ -142,13 +142,13 @@ def conclude(found: dict[str, Any]) -> None:
             size["compared"] = compare(size["estimate"], size["built"]["used"])
     largest = max((size for size in found["tried"] if "built" in size), key=lambda size: size["hidden"], default=None)
     hidden = found["estimate"]["hidden"]
-    failed = {size["hidden"] for size in found["tried"] if "built" not in size}
-    if not found["next"]["fits"]:
-        failed.add(hidden + 1)
+    failed = {size["hidden"] for size in found["tried"] if "failed" in size}
+    if "next" in found:
+        failed |= set() if found["next"]["fits"] else {hidden + 1}
+        found["ran_out_first"] = found["next"]["short"]
     found["largest_built"] = None if largest is None else {
         "hidden": largest["hidden"], "synapses": largest["synapses"], "as_estimated": largest["hidden"] == hidden,
         "next_does_not_fit": largest["hidden"] + 1 in failed, "differing_words": differing(largest)}
-    found["ran_out_first"] = found["next"]["short"]
 
 
 def differing(size: dict[str, Any]) -> int | None:
@@ -171,7 +171,7 @@ def renew(board: Board, entry: dict[str, Any]) -> None:
             size["estimate"] = estimated(area)
             if hidden == found["estimate"]["hidden"]:
                 found["estimate"]["used"] = size["estimate"]
-        if "next" in found:
+        if "tried" in found:
             conclude(found)
 
 
@@ -184,7 +184,8 @@ def descend(work: Work, board: Board, hidden: int, *, loaded: bool, found: dict[
     done = False
     low, high, size, step = 0, hidden + 1, hidden, 1
     while high - low > 1 and len(tried) <= STEPS:
-        tried.append({"hidden": size} | build(work, *plan_of(size), board))
+        tried.append({"hidden": size})
+        build(work, *plan_of(size), board, tried[-1])
         if "built" in tried[-1]:
             low, done = size, True
         else:
@@ -208,7 +209,7 @@ def search(work: Work, board: Board, entry: dict[str, Any]) -> None:
         if board.flow == "vivado":
             found["not_built"] = "place and route of this family are left to the vendor's tool"
         elif loaded and board.budget.single_port_ram is None:
-            found["not_built"] = "loaded weights take the same memories as fixed ones on this board"
+            found["not_built"] = "loaded weights are in block RAM here, as fixed ones are, and no more of them fit"
         else:
             descend(work, board, row["hidden"], loaded=loaded, found=found)
 
@@ -222,6 +223,9 @@ def measure(board: Board, folder: Path, limit: float) -> dict[str, Any]:
         entry["finished"] = True
     except Late as late:
         entry["unfinished"] = f"{limit:g} seconds were over during: {late}"
+        for weights in ("fixed", "loaded"):
+            if "tried" in entry.get(weights, {}):
+                conclude(entry[weights])
     return entry | {"seconds": round(time.monotonic() - began, 1)}
 
 
