@@ -102,7 +102,8 @@ class BuildResult:
         target = round(self.clock_hz / 1e6, 3)
         if self.median_mhz is None:
             return f"fits {self.board} by its mapped cells; place and route are left to the vendor's tool"
-        how = f"{self.median_mhz:g} MHz (median of {len(self.fmax_mhz)} seeds)"
+        seeds = len(self.fmax_mhz)
+        how = f"{self.median_mhz:g} MHz ({f'median of {seeds} seeds' if seeds > 1 else 'one seed'})"
         if self.meets_clock:
             return f"fits {self.board} and meets its {target:g} MHz clock: {how}"
         return f"fits {self.board} and misses its {target:g} MHz clock: {how}; use fewer lanes or narrower states"
