@@ -289,6 +289,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         else:
             if not isinstance(formats, str) and asked not in (AUTO, "block"):
                 raise UsageError(f"format of layer {node.name!r} must be block, because it is not fully connected, not {asked!r}")
+            if not isinstance(events, str) and kept == "bitmap":
+                raise UsageError(f"events of layer {node.name!r} must be list, because it is not fully connected, not bitmap")
             synapses = _scattered(wiring, node, count)
             try:
                 packing = pack(asked_packing, synapses.values, synapses.weight_bits, synapses.lanes)

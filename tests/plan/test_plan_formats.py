@@ -160,6 +160,9 @@ def test_layers_that_are_not_fully_connected_are_stored_in_blocks():
     assert formats(make_plan(net, formats={"lif": "block"})) == ["block"]
     with pytest.raises(UsageError, match=r"^format of layer 'lif' must be block, because it is not fully connected, not 'csc'$"):
         make_plan(net, formats={"lif": "csc"})
+    assert [layer.events for layer in make_plan(net, events="bitmap").layers] == ["list"]
+    with pytest.raises(UsageError, match=r"^events of layer 'lif' must be list, because it is not fully connected, not bitmap$"):
+        make_plan(net, events={"lif": "bitmap"})
 
 
 def test_values_are_not_added_by_a_dense_core():
