@@ -56,7 +56,7 @@ def _told_packing(layer: "LayerPlan") -> str | None:
 def _line(plan: "Plan", board: "Board | None", samples: int) -> str:
     """Return the command with everything that decides the content and nothing of where it is, for the manifest."""
     words = ["snnhw", "generate", *(f"--lanes {shlex.quote(f'{layer.name}={layer.lanes}')}" for layer in plan.layers),
-             *(f"--format {shlex.quote(f'{layer.name}={layer.format}')}" for layer in plan.layers),
+             *(f"--format {shlex.quote(f'{layer.name}={layer.format_choice}')}" for layer in plan.layers),
              *(f"--packing {shlex.quote(f'{layer.name}={packing}')}" for layer in plan.layers
                if (packing := _told_packing(layer)) is not None),
              *(f"--events {shlex.quote(f'{layer.name}={layer.events}')}" for layer in plan.layers if layer.events != "list")]

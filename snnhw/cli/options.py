@@ -23,8 +23,9 @@ Lanes = Annotated[list[str] | None, typer.Option(
     "--lanes", help="Lanes of the slowest layer, the others balanced against it (16); or LAYER=N, once for each layer.",
     metavar="N|LAYER=N", show_default=False)]
 Formats = Annotated[list[str] | None, typer.Option(
-    "--format", help="How weights are stored: auto, dense, bank, csc, queued, bitmap, run-length, block; or LAYER=NAME, once for "
-    "each layer.", metavar="NAME|LAYER=NAME", show_default=False)]
+    "--format", help="How weights are stored: auto, dense, bank, csc, queued (queued:4 with queues of 4 events), bitmap, "
+    "run-length (run-length:3 with runs of 3 bits), block; or LAYER=NAME, once for each layer.",
+    metavar="NAME|LAYER=NAME", show_default=False)]
 Packings = Annotated[list[str] | None, typer.Option(
     "--packing", help="How weights of few values are coded: auto, none, codebook, ternary; or LAYER=NAME, once for each layer.",
     metavar="NAME|LAYER=NAME", show_default=False)]

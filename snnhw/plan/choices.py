@@ -44,7 +44,7 @@ class Choices(BaseModel):
         """Return the choices of a plan."""
         return cls(
             lanes={layer.name: layer.lanes for layer in plan.layers},
-            formats={layer.name: layer.format for layer in plan.layers},
+            formats={layer.name: layer.format_choice for layer in plan.layers},
             packings={layer.name: layer.packing.name if layer.packing else "none" for layer in plan.layers},
             events={layer.name: layer.events for layer in plan.layers},
             load_weights=plan.loaded_words > 0,

@@ -8,16 +8,18 @@ import numpy as np
 from snnhw.plan.columns import COLUMN_FORMATS, Columns
 from snnhw.plan.packing import Packing, pack
 from snnhw.plan.plan import Plan
-from snnhw.plan.queued import Queued
+from snnhw.plan.queued import DEFAULT_QUEUE, MAX_QUEUE, Queued
 from snnhw.plan.synapses import Dense, Path, Scattered, scatter
 
-__all__ = ["EXPECTED_RATE", "FORMATS", "UNPACKED", "Alternative", "alternative_rows", "alternatives", "best", "loadable",
-           "stored_bits"]
+__all__ = ["EXPECTED_RATE", "FORMATS", "PARAMETERS", "UNPACKED", "Alternative", "alternative_rows", "alternatives", "best",
+           "loadable", "stored_bits"]
 
 #: Every way to store a layer; the first two of what is equal are preferred in this order.
 FORMATS = "dense", "bank", "csc", "queued", "bitmap", "run-length", "block"
 #: Formats whose words hold something else in the place of weights, so that these cannot be packed.
 UNPACKED = ("bitmap", "queued")
+#: Formats with a number behind a colon: the least, the most, and what it is.
+PARAMETERS = {"run-length": (1, 16, "run bits"), "queued": (1, MAX_QUEUE, "queue depth")}
 EXPECTED_RATE = 0.1  # events per input and timestep; only compares what is to be chosen, never enters a result
 #: What a memory of its own is charged at least, in bits: the smallest that a device has.
 SMALLEST_MEMORY = 1024
@@ -98,19 +100,20 @@ def _cycles(synapses: Dense | Scattered | Columns | Queued, outputs: int, inputs
     return max(words, float(outputs))
 
 
-def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: str) -> Dense | Scattered | Columns | Queued:
-    """Return a matrix, (neurons, sources), stored in one way."""
+def store(name: str, weight: np.ndarray, weight_bits: int, lanes: int, where: str,
+          parameter: int = 0) -> Dense | Scattered | Columns | Queued:
+    """Return a matrix, (neurons, sources), stored in one way; `parameter` is that of :data:`PARAMETERS`, 0 for the usual."""
     if name == "dense":
         return Dense(weight, weight_bits)
     if name == "queued":
-        return Queued(weight, weight_bits, lanes)
+        return Queued(weight, weight_bits, lanes, parameter or DEFAULT_QUEUE)
     if name == "block":
         target, source = np.nonzero(weight)
         zeros = np.zeros_like(source)
         path = Path(source, target, zeros, zeros, weight[target, source])
         return scatter([(path, weight.shape[1])], (weight.shape[0],), lanes, where)
     column = next(format for format in COLUMN_FORMATS if format == name)
-    return Columns(weight, weight_bits, lanes, column)
+    return Columns(weight, weight_bits, lanes, column, parameter if name == "run-length" else 0)
 
 
 def loadable(name: str) -> str:
@@ -131,7 +134,7 @@ def stored_bits(synapses: Dense | Scattered | Columns | Queued, lanes: int, pack
 
 
 def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *, names: Sequence[str] = FORMATS,
-                 packing: str = "auto") -> list[Alternative]:
+                 packing: str = "auto", parameter: int = 0) -> list[Alternative]:
     """Return what each way to store a matrix, (neurons, sources), costs with so many lanes; what cannot be packed is left out.
 
     Raises
@@ -144,7 +147,7 @@ def alternatives(weight: np.ndarray, weight_bits: int, lanes: int, where: str, *
     for name in names:
         if name in UNPACKED and packing not in ("auto", "none"):
             continue
-        synapses = store(name, weight, weight_bits, lanes, where)
+        synapses = store(name, weight, weight_bits, lanes, where, parameter)
         try:
             mine = lanes if isinstance(synapses, Dense) else synapses.lanes
             packed = None if name in UNPACKED else pack(packing, synapses.values, synapses.weight_bits, mine)

@@ -12,7 +12,7 @@ from snnhw.ir import Graph, Neuron, NeuronSpec, Readout
 from snnhw.plan.columns import Columns
 from snnhw.plan.decision import DecisionPlan
 from snnhw.plan.packing import Packing
-from snnhw.plan.queued import Queued
+from snnhw.plan.queued import DEFAULT_QUEUE, Queued
 from snnhw.plan.ranges import Ranges
 from snnhw.plan.synapses import Dense, Scattered
 
@@ -170,6 +170,15 @@ class LayerPlan:
         if isinstance(self.synapses, Queued):
             return "queued"
         return "dense" if isinstance(self.synapses, Dense) else "block"
+
+    @property
+    def format_choice(self) -> str:
+        """The same, as it was asked for: with the width of a run, or the depth of a queue, where that is not the usual."""
+        if isinstance(self.synapses, Columns) and self.synapses.run_bits:
+            return f"{self.format}:{self.synapses.run_bits}"
+        if isinstance(self.synapses, Queued) and self.synapses.queue != DEFAULT_QUEUE:
+            return f"{self.format}:{self.synapses.queue}"
+        return self.format
 
     @property
     def inputs(self) -> int:

@@ -11,7 +11,7 @@ from snnhw.errors import UsageError, raise_problems
 from snnhw.fixed import signed_bits
 from snnhw.ir import Flatten, Graph, Linear, MaxPool, Neuron, NeuronSpec
 from snnhw.plan.adjustable import widened
-from snnhw.plan.formats import EXPECTED_RATE, FORMATS, Alternative, alternatives, best
+from snnhw.plan.formats import EXPECTED_RATE, FORMATS, PARAMETERS, Alternative, alternatives, best
 from snnhw.plan.packing import PACKINGS, Packing, pack
 from snnhw.plan.plan import Control, Events, LayerPlan, Plan, Source
 from snnhw.plan.ranges import state_ranges
@@ -166,7 +166,12 @@ def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], n
     found = asked if isinstance(asked, str) else asked.get(name, AUTO)
     all_of_them = what if what.endswith("s") else f"{what}s"
     who = all_of_them if isinstance(asked, str) else f"{what} of layer {name!r}"
-    if found not in (AUTO, *options):
+    base, colon, number = found.partition(":")
+    if base in PARAMETERS and colon and what == "format":
+        lowest, highest, meaning = PARAMETERS[base]
+        if not (number.isascii() and number.isdigit() and len(number) < 4 and lowest <= int(number) <= highest):
+            raise UsageError(f"{meaning} of {who} must be between {lowest} and {highest}, not {number[:40]!r}")
+    elif found not in (AUTO, *options):
         raise UsageError(f"{who} must be {', '.join((AUTO, *options[:-1]))} or {options[-1]}, not {found[:40]!r}")
     if not isinstance(asked, str) and (unknown := sorted(set(asked) - set(names))):
         raise UsageError(f"{all_of_them} name the layer {unknown[0]!r}, the network has {', '.join(map(repr, names))}")
@@ -175,6 +180,7 @@ def _choice(what: str, asked: str | Mapping[str, str], options: Sequence[str], n
 
 def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, packing: str, loaded: bool) -> Alternative:
     """Return the weights of a fully connected core in the format and packing that are asked, or in the best."""
+    asked, _, number = asked.partition(":")
     if asked == "queued" and loaded:
         raise UsageError(f"format of layer {node.name!r} must not be queued, because its weights are loaded; the nearest is csc")
     if asked == "dense" and not matrix.binary:
@@ -185,7 +191,7 @@ def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, pac
     names = [name for name in possible if name == asked or (asked == AUTO and name != "queued")]
     try:
         return best(alternatives(matrix.weight, matrix.bits, lanes, f"layer {node.name!r} ({node.title})", names=names,
-                                 packing=packing))
+                                 packing=packing, parameter=int(number or 0)))
     except ValueError as error:
         raise _unpackable(node, packing, error) from None
 
@@ -237,7 +243,8 @@ def make_plan(graph: Graph, *, lanes: int | Mapping[str, int] = DEFAULT_LANES, l
         dense weights that are not packed, so that other weights fit as well.
     formats : str or mapping of str to str
         How the weights of fully connected layers are stored, one of :data:`~snnhw.plan.formats.FORMATS`, for all or by the name
-        of the neurons; ``"auto"`` takes the way with the lowest product of stored bits and expected cycles, but never queues.
+        of the neurons; ``"run-length:3"`` with runs of 3 bits in the place of those that store the fewest, ``"queued:4"`` with
+        queues of 4 events. ``"auto"`` takes the way with the lowest product of stored bits and expected cycles, but never queues.
         Weights that are loaded cannot be queued. All other layers are stored in blocks.
     packings : str or mapping of str to str
         How weights that take few values are coded, in any format but bitmap: one of :data:`~snnhw.plan.packing.PACKINGS`, for

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snnhw.errors import UsageError
 from snnhw.ir import Conv, Graph, Input, Linear, Neuron, NeuronSpec, Readout, Window
-from snnhw.plan import make_plan
+from snnhw.plan import Choices, make_plan
 from snnhw.plan.columns import Columns
 from snnhw.plan.formats import FORMATS, alternatives, best, break_even
 from snnhw.plan.synapses import Dense
@@ -185,3 +185,25 @@ ALL = "auto, dense, bank, csc, queued, bitmap, run-length or block"
 def test_refuses_formats(asked, message):
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         make_plan(graph(random_weights(4, 3), random_weights(2, 4)), formats=asked)
+
+
+@pytest.mark.parametrize(("asked", "attribute"), [
+    ("run-length:1", "run_bits"), ("run-length:4", "run_bits"), ("queued:3", "queue")])
+def test_a_format_takes_a_number_and_is_recorded_with_it(asked, attribute):
+    plan = make_plan(graph(np.eye(12, 20, dtype=np.int64)), lanes=2, formats=asked)
+    assert getattr(plan.layers[0].synapses, attribute) == int(asked[-1])
+    choices = Choices.of(plan)
+    assert choices.formats == {"lif1": asked}
+    again = make_plan(plan.graph, **choices.arguments())
+    assert again.layers[0].memories == plan.layers[0].memories
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ("run-length:0", "run bits of formats must be between 1 and 16, not '0'"),
+    ("queued:17", "queue depth of formats must be between 1 and 16, not '17'"),
+    ("run-length:", "run bits of formats must be between 1 and 16, not ''"),
+    ("csc:3", f"formats must be {ALL}, not 'csc:3'"),
+])
+def test_refuses_numbers(asked, message):
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        make_plan(graph(np.eye(12, 20, dtype=np.int64)), formats=asked)
