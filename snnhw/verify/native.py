@@ -35,7 +35,7 @@ __all__ = [
 
 Engine = Literal["auto", "cxxrtl", "verilator"]
 
-CXXRTL_LIMIT_BITS = 5_000
+CXXRTL_LIMIT_BITS = 2_500
 """Datapath bits above which Verilator is taken.
 
 CXXRTL writes the design as one function, which g++ compiles in more than linear time. Measured on 256-256-256
@@ -44,6 +44,8 @@ networks with 8-bit weights, CPU seconds of the build and million cycles per sec
     16 lanes,  1216 bits    8 s, 0.87      14 s, 1.02
     64 lanes,  4864 bits   19 s, 0.41      19 s, 0.45
     128 lanes, 9728 bits   45 s, 0.29      26 s, 0.43
+
+and of 784-128-10 on 128 and 10 lanes, 3804 bits: more than 460 s (ended by hand) against 65 s of a busy machine.
 """
 
 
