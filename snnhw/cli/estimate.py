@@ -22,7 +22,7 @@ from snnhw.cli.options import (
     parse_memories,
 )
 from snnhw.cli.output import Session, key_values, table, text_table
-from snnhw.cli.runs import open_run
+from snnhw.cli.runs import check_events, open_run
 from snnhw.errors import UsageError
 
 __all__ = ["command"]
@@ -53,6 +53,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
         folding = fold_run(session, opened, target, goal, hertz, {"load_weights": load_weights,
                                                                   **memories})
     plan = folding.plan if folding is not None else opened.plan(parse_lanes(lanes), load_weights, memories)
+    check_events(plan, target)
     spikes, _ = opened.samples(samples)
     session.progress(f"running the integer reference on {len(spikes)} samples")
     trace = interpret(opened.graph, spikes, keep_membranes=False)

@@ -29,7 +29,7 @@ from snnhw.cli.options import (
     parse_memories,
 )
 from snnhw.cli.output import Session, key_values
-from snnhw.cli.runs import open_run
+from snnhw.cli.runs import check_events, open_run
 from snnhw.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def command(run: Run, out: Out, board: BoardOption = None, lanes: Lanes = None, 
     else:
         plan = make_plan(opened.graph, lanes=DEFAULT_LANES if chosen is None else chosen, load_weights=bool(load_weights),
                          decide=decide, control=control, **parse_memories(formats, packings, events))  # type: ignore[arg-type]
+    if target is not None:
+        check_events(plan, target)
     spikes, _ = opened.samples(samples, default=SHIPPED_SAMPLES)
     session.progress(f"computing golden vectors of {len(spikes)} samples")
     vectors = make_vectors(plan, spikes)

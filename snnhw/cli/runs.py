@@ -11,10 +11,11 @@ from snnhw.errors import FileError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from snnhw.board import Board
     from snnhw.ir import Graph
     from snnhw.plan import Plan
 
-__all__ = ["RunFolder", "board_of_hardware", "open_run", "run_of_hardware"]
+__all__ = ["RunFolder", "board_of_hardware", "check_events", "open_run", "run_of_hardware"]
 
 GRAPH, SAMPLES = "graph.safetensors", "samples.safetensors"
 DEFAULT_BOARD = "icebreaker"
@@ -102,6 +103,14 @@ class RunFolder:
         told = {"lanes": lanes, "load_weights": load_weights, **memories}
         recorded = self._choices()
         return make_plan(self.graph, **recorded | {name: value for name, value in told.items() if value is not None})
+
+
+def check_events(plan: "Plan", board: "Board") -> None:
+    """Refuse events kept as bits on a part whose memories write whole words only."""
+    for layer in plan.layers:
+        if layer.events == "bitmap" and board.family != "ice40":
+            raise UsageError(f"events of layer {layer.name!r} must be list on {board}, whose memories cannot write single bits, "
+                             "not bitmap")
 
 
 def open_run(path: Path) -> RunFolder:

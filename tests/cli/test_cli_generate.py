@@ -164,3 +164,13 @@ def test_interrupted_run_leaves_nothing_half_written(run_folder, tmp_path, numbe
     if number != signal.SIGKILL:  # only that leaves nobody to clear the temporary folder away
         assert "Traceback" not in done.stderr
         assert [path.name for path in out.parent.iterdir()] == ["hw"] * earlier
+
+
+@pytest.mark.parametrize("command", ["generate", "estimate"])
+def test_refuses_events_as_bits_where_memories_write_whole_words(snnhw, run_folder, command):
+    out = ["--out", run_folder / "hw"] if command == "generate" else []
+    done = snnhw(command, run_folder, *out, "--board", "ulx3s-85f", "--format", "dense", "--events", "bitmap", "--quiet")
+    assert done.code == 2
+    assert done.err == ("error: events of layer 'hidden' must be list on Radiona ULX3S with LFE5U-85F (LFE5U-85F), whose "
+                        "memories cannot write single bits, not bitmap\n")
+    assert not (run_folder / "hw").exists()
