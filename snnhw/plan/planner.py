@@ -187,7 +187,7 @@ def _stored(node: Neuron | MaxPool, matrix: _Matrix, lanes: int, asked: str, pac
         raise UsageError(f"format of layer {node.name!r} must not be dense, because its events have values; "
                          "the nearest is csc")
     possible = FORMATS if matrix.binary else FORMATS[1:]
-    # What queues of registers take of a board is not estimated: they are taken where they are asked for.
+    # Queues are many registers: they are taken where they are asked for.
     names = [name for name in possible if name == asked or (asked == AUTO and name != "queued")]
     try:
         return best(alternatives(matrix.weight, matrix.bits, lanes, f"layer {node.name!r} ({node.title})", names=names,
