@@ -18,8 +18,10 @@ __all__ = ["fold_run", "folding_table", "parse_clock", "parse_goal"]
 
 def parse_clock(text: str | None) -> float | Literal["max"] | None:
     """Return what ``--clock`` says, in Hz."""
-    if text is None or text == "max":
-        return text  # type: ignore[return-value]
+    if text is None:
+        return None
+    if text == "max":
+        return "max"
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or float(text) <= 0:
         raise UsageError(f"--clock must be a number of MHz, or max, not {text[:40]!r}")
     return float(text) * 1e6

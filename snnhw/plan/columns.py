@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from snnhw.fixed import unsigned_bits
+from snnhw.plan.synapses import Matrix
 
-__all__ = ["COLUMN_FORMATS", "ColumnFormat", "Columns", "Field"]
+__all__ = ["COLUMN_FORMATS", "ColumnFormat", "Columns", "Field", "LaneMatrix"]
 
 ColumnFormat = Literal["bank", "csc", "bitmap", "run-length"]
 COLUMN_FORMATS: tuple[ColumnFormat, ...] = ("bank", "csc", "bitmap", "run-length")
@@ -23,34 +24,16 @@ Field = tuple[np.ndarray, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
-    """A sparse matrix, kept event by event and lane by lane.
+class LaneMatrix(Matrix):
+    """A sparse matrix in which each lane adds to currents of its own.
 
     Parameters
     ----------
-    weight : int64 array, (neurons, sources)
-    weight_bits : int
-        Width of a stored weight.
     lanes : int
-        Weights of a word.
-    format : str
-        How an entry tells its row. ``"csc"``: by its number. ``"bank"``: the same, and all lists are made as long as the
-        longest. ``"run-length"``: by the rows between it and the entry before, the first counted from row 0; a longer run is
-        cut by entries of weight 0. ``"bitmap"``: not at all; before the weights of an event lie words with one bit for each row.
-    run_bits : int
-        Width of a run, only of ``"run-length"``; 0 for the width that stores the fewest bits.
+        Weights that are added at a time.
     """
 
-    weight: np.ndarray
-    weight_bits: int
     lanes: int
-    format: ColumnFormat
-    run_bits: int = 0
-
-    @property
-    def sources(self) -> int:
-        """Number of presynaptic elements."""
-        return self.weight.shape[1]
 
     @property
     def words(self) -> int:
@@ -63,6 +46,29 @@ class Columns:
     def banks(self) -> int:
         """Memories of currents side by side: each lane addresses its own."""
         return self.lanes
+
+    @property
+    def synapses(self) -> int:
+        """Connections whose weight is not zero."""
+        return max(1, int((self.weight != 0).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Columns(LaneMatrix):
+    """A sparse matrix, kept event by event and lane by lane.
+
+    Parameters
+    ----------
+    format : str
+        How an entry tells its row. ``"csc"``: by its number. ``"bank"``: the same, and all lists are made as long as the
+        longest. ``"run-length"``: by the rows between it and the entry before, the first counted from row 0; a longer run is
+        cut by entries of weight 0. ``"bitmap"``: not at all; before the weights of an event lie words with one bit for each row.
+    run_bits : int
+        Width of a run, only of ``"run-length"``; 0 for the width that stores the fewest bits.
+    """
+
+    format: ColumnFormat
+    run_bits: int = 0
 
     @cached_property
     def _entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -178,20 +184,6 @@ class Columns:
     def added_words(self) -> np.ndarray:
         """Return how many of them are added: int64, (sources,)."""
         return np.maximum(0, self._lengths - self.headers)
-
-    def fan_out(self) -> np.ndarray:
-        """Return how many neurons an event of each source reaches with a weight that is not zero: int64, (sources,)."""
-        return (self.weight != 0).sum(axis=0)
-
-    def current_range(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lowest and highest sum of each neuron when source s has a value between ``low[s]`` and ``high[s]``."""
-        positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
-        return positive @ low + negative @ high, positive @ high + negative @ low
-
-    @property
-    def synapses(self) -> int:
-        """Connections whose weight is not zero."""
-        return max(1, int((self.weight != 0).sum()))
 
     @property
     def stored(self) -> int:

@@ -144,7 +144,36 @@ class _DenseCore(_Core):
         return left
 
 
-class _WalkingCore(_Core):
+class _CurrentsCore(_Core):
+    """Moments of a core whose sums are handed over from currents in two halves, a timestep at a time."""
+
+    def __init__(self, layer: LayerPlan, samples: int):
+        self.layer = layer
+        never = np.full(samples, -1, np.int64)
+        self.handed = self._issued = never  # the latter: the last slot of the newest timestep is issued
+        # The last sums of the newest timestep, and of the one before, are taken.
+        self._taken, self._taken_before = never, never
+        self._free = never + 1  # the tick from which the next neuron may be
+        self._finaliser = _HaltingClock(samples, 4)
+
+    def _hand_over(self, end: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
+        """Follow the sums of a timestep whose last word is issued in cycle `end`; return the cycle in which its tick leaves."""
+        layer, finaliser = self.layer, self._finaliser
+        output_stage = write_stage(layer) + 1
+        finaliser.expect()
+        begun = np.maximum(end + WALK_STAGES, self._taken)
+        start = np.maximum(self._free, finaliser.tick(begun + 2))
+        finaliser.halt(start + first_spike + output_stage, ready, first_spike < layer.outputs)
+        self._free = start + layer.outputs
+        self._taken_before, self._taken = self._taken, finaliser.cycle(self._free - 1)
+        tick = self._free + output_stage
+        finaliser.halt(tick, ready, first_spike == layer.outputs)
+        left = finaliser.cycle(tick)
+        self._free = self._free + pause_slots(layer)
+        return left
+
+
+class _WalkingCore(_CurrentsCore):
     """Moments of a core that walks lists.
 
     The slots of its events follow each other through three registers (slot, stage 0, stage 1) that move together, whenever
@@ -152,18 +181,11 @@ class _WalkingCore(_Core):
     """
 
     def __init__(self, layer: LayerPlan, samples: int):
+        super().__init__(layer, samples)
         assert not isinstance(layer.synapses, Dense)
-        self.layer = layer
-        never = np.full(samples, -1, np.int64)
-        self.handed = never
         self._lengths = np.maximum(layer.synapses.list_lengths(), 1)
-        self._issued = never  # the last slot of the newest timestep is issued
         # The latest three slots: the cycles of their first and of their last word, the oldest first.
-        self._slots = [(never, never)] * REGISTERS
-        # The last sums of the newest timestep, and of the one before, are taken.
-        self._taken, self._taken_before = never, never
-        self._free = never + 1  # the tick from which the next neuron may be
-        self._finaliser = _HaltingClock(samples, 4)
+        self._slots = [(self.handed, self.handed)] * REGISTERS
 
     def _moves(self, cycle: np.ndarray) -> np.ndarray:
         """Return the first cycle, not before `cycle`, in which the registers move."""
@@ -172,8 +194,6 @@ class _WalkingCore(_Core):
         return cycle
 
     def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
-        layer, finaliser = self.layer, self._finaliser
-        output_stage = write_stage(layer) + 1
         events = train.sum(axis=1, dtype=np.int64)
         slots = np.maximum(events, 1)
         work = np.where(events > 0, train @ self._lengths, 1)
@@ -202,17 +222,7 @@ class _WalkingCore(_Core):
         # The last slot is issued when the one three before it is done.
         self._issued = np.where(slots <= REGISTERS, np.choose(np.minimum(slots, REGISTERS) - 1, moves), ends[-1] - last[-1])
 
-        finaliser.expect()
-        begun = np.maximum(end + WALK_STAGES, self._taken)
-        start = np.maximum(self._free, finaliser.tick(begun + 2))
-        finaliser.halt(start + first_spike + output_stage, ready, first_spike < layer.outputs)
-        self._free = start + layer.outputs
-        self._taken_before, self._taken = self._taken, finaliser.cycle(self._free - 1)
-        tick = self._free + output_stage
-        finaliser.halt(tick, ready, first_spike == layer.outputs)
-        left = finaliser.cycle(tick)
-        self._free = self._free + pause_slots(layer)
-        return left
+        return self._hand_over(end, first_spike, ready)
 
     def _last_lengths(self, train: np.ndarray) -> list[np.ndarray]:
         """Return the cycles of the last slots of a timestep, the last one first; 0 of those that are not there."""
@@ -226,7 +236,7 @@ class _WalkingCore(_Core):
         return found
 
 
-class _QueuedCore(_Core):
+class _QueuedCore(_CurrentsCore):
     """Moments of a core whose lanes run ahead of each other.
 
     An event goes through two registers, slot and found, which move together unless the event that is found finds a queue full.
@@ -235,18 +245,14 @@ class _QueuedCore(_Core):
     """
 
     def __init__(self, layer: LayerPlan, samples: int):
+        super().__init__(layer, samples)
         assert isinstance(layer.synapses, Queued)
-        self.layer, self._lengths = layer, layer.synapses.lengths
-        never = np.full(samples, -1, np.int64)
-        self.handed = self._issued = never
+        self._lengths = layer.synapses.lengths
         # The latest two events: when each was found, and when it left into the queues, the oldest first.
-        self._stalls = [(never, never)] * 2
+        self._stalls = [(self.handed, self.handed)] * 2
         # When the latest of each lane were loaded, the oldest first.
         self._loaded = np.full((samples, layer.lanes, layer.synapses.queue), -1, np.int64)
         self._done = np.full((samples, layer.lanes), -1, np.int64)  # its last word is issued
-        self._taken, self._taken_before = never, never
-        self._free = never + 1
-        self._finaliser = _HaltingClock(samples, 4)
 
     def _moves(self, cycle: np.ndarray) -> np.ndarray:
         """Return the first cycle, not before `cycle`, in which the registers move."""
@@ -270,8 +276,6 @@ class _QueuedCore(_Core):
                                 self._loaded)
 
     def step(self, ticked: np.ndarray, train: np.ndarray, first_spike: np.ndarray, ready: np.ndarray) -> np.ndarray:
-        layer, finaliser = self.layer, self._finaliser
-        output_stage = write_stage(layer) + 1
         self.handed = np.maximum(ticked, self._issued)
         count = train.sum(axis=1)
         order = np.argsort(~train, axis=1, kind="stable")
@@ -281,17 +285,7 @@ class _QueuedCore(_Core):
             self._pass(earliest, lengths, place == np.maximum(count, 1) - 1, place < np.maximum(count, 1))
         end = self._done.max(axis=1)
 
-        finaliser.expect()
-        begun = np.maximum(end + WALK_STAGES, self._taken)
-        start = np.maximum(self._free, finaliser.tick(begun + 2))
-        finaliser.halt(start + first_spike + output_stage, ready, first_spike < layer.outputs)
-        self._free = start + layer.outputs
-        self._taken_before, self._taken = self._taken, finaliser.cycle(self._free - 1)
-        tick = self._free + output_stage
-        finaliser.halt(tick, ready, first_spike == layer.outputs)
-        left = finaliser.cycle(tick)
-        self._free = self._free + pause_slots(layer)
-        return left
+        return self._hand_over(end, first_spike, ready)
 
 
 def _core(layer: LayerPlan, samples: int) -> _Core:

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from snnhw.fixed import unsigned_bits
-from snnhw.plan.columns import Field
+from snnhw.plan.columns import Field, LaneMatrix
 
 __all__ = ["DEFAULT_QUEUE", "MAX_QUEUE", "Queued"]
 
@@ -20,45 +20,20 @@ MAX_QUEUE = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Queued:
+class Queued(LaneMatrix):
     """A sparse matrix, kept lane by lane.
 
     Parameters
     ----------
-    weight : int64 array, (neurons, sources)
-    weight_bits : int
-        Width of a stored weight.
-    lanes : int
-        Lists that are walked at the same time.
     queue : int
         Events that can wait before each lane, 1 to 16.
     """
 
-    weight: np.ndarray
-    weight_bits: int
-    lanes: int
     queue: int = DEFAULT_QUEUE
 
     def __post_init__(self) -> None:
         if self.queue not in range(1, MAX_QUEUE + 1):
             raise ValueError(f"Queue must hold 1 to {MAX_QUEUE} events, not {self.queue}")
-
-    @property
-    def sources(self) -> int:
-        """Number of presynaptic elements."""
-        return self.weight.shape[1]
-
-    @property
-    def words(self) -> int:
-        """Rows: words of currents of a lane."""
-        return -(-self.weight.shape[0] // self.lanes)
-
-    tiles = words
-
-    @property
-    def banks(self) -> int:
-        """Memories of currents side by side: each lane addresses its own."""
-        return self.lanes
 
     @property
     def uniform(self) -> int | None:
@@ -140,24 +115,10 @@ class Queued:
         """Return how many of them are added, which is all: int64, (sources,)."""
         return self.list_lengths()
 
-    def fan_out(self) -> np.ndarray:
-        """Return how many neurons an event of each source reaches with a weight that is not zero: int64, (sources,)."""
-        return (self.weight != 0).sum(axis=0)
-
-    def current_range(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lowest and highest sum of each neuron when source s has a value between ``low[s]`` and ``high[s]``."""
-        positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
-        return positive @ low + negative @ high, positive @ high + negative @ low
-
     @property
     def values(self) -> np.ndarray:
         """Values that the weights in memory take."""
         return np.unique(np.r_[0, self._entries[3]])
-
-    @property
-    def synapses(self) -> int:
-        """Connections whose weight is not zero."""
-        return max(1, int((self.weight != 0).sum()))
 
     @property
     def stored(self) -> int:

@@ -18,7 +18,7 @@ from snnhw.fixed import Interval, unsigned_bits
 from snnhw.ir import Conv, Delay, Flatten, Graph, Linear, MaxPool, Neuron, Scale, SumPool, WeightedSum
 from snnhw.ir.nodes import MAX_WEIGHT_BITS, Node, Shape
 
-__all__ = ["Dense", "Edge", "Grid", "Links", "Scattered", "dense_matrix", "edges_of", "path_of", "scatter"]
+__all__ = ["Dense", "Edge", "Grid", "Links", "Matrix", "Scattered", "dense_matrix", "edges_of", "path_of", "scatter"]
 
 MAX_LINKS = 1 << 25
 MAX_WAYS = 256
@@ -279,8 +279,8 @@ def _through(before: Links, path: Path, elements: int) -> Path:
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
-    """A full matrix, kept tile by tile.
+class Matrix:
+    """Weights of a fully connected layer.
 
     Parameters
     ----------
@@ -292,6 +292,11 @@ class Dense:
     weight: np.ndarray
     weight_bits: int
 
+    @property
+    def sources(self) -> int:
+        """Number of presynaptic elements."""
+        return self.weight.shape[1]
+
     def fan_out(self) -> np.ndarray:
         """Return how many neurons an event of each source reaches with a weight that is not zero: int64, (sources,)."""
         return (self.weight != 0).sum(axis=0)
@@ -300,6 +305,10 @@ class Dense:
         """Return the lowest and highest sum of each neuron when source s has a value between ``low[s]`` and ``high[s]``."""
         positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
         return positive @ low + negative @ high, positive @ high + negative @ low
+
+
+class Dense(Matrix):
+    """A full matrix, kept tile by tile."""
 
     @property
     def synapses(self) -> int:
