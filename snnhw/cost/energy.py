@@ -1,9 +1,11 @@
 """An energy as a sum of terms, each an amount times parameters that carry their evidence."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +75,7 @@ class Energy:
     Parameters
     ----------
     rung : str
-        ``"A0"``, ``"A1"``, ``"A2"``, ``"R1"`` or ``"R2"``.
+        ``"A0"``, ``"A1"``, ``"A2"``, ``"R1"``, ``"R2"``, ``"R3"`` or ``"R4"``.
     title : str
         What the rung counts.
     basis : str
@@ -97,6 +99,17 @@ class Energy:
     def __post_init__(self) -> None:
         for term in self.terms:
             term.check(self.constants)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], constants: ConstantSet, *, draws: int = DRAWS, seed: int = 0) -> "Energy":
+        """Return the energy whose results :func:`snnhw.cost.results.energy_json` wrote.
+
+        Energies of different runs can so be compared in common draws. `constants` must be the set of that name.
+        """
+        if record["constants"] != constants.name:
+            raise ValueError(f"Constants must be {record['constants']!r}, not {constants.name!r}")
+        terms = tuple(Term(layer, kind, amount, unit, tuple(names)) for layer, kind, amount, unit, names in record["terms"])
+        return cls(record["rung"], record["title"], record["basis"], constants, terms, draws, seed)
 
     def part(self, *, layer: str | None = None, kind: str | None = None, static: bool | None = None) -> "Energy":
         """Return the part that belongs to a layer, to a kind, or that is static (or is not)."""

@@ -62,6 +62,7 @@ def energy_json(energy: Energy, synaptic_operations: float) -> Json:
         "layers": {layer or "(design)": _amounts(energy.part(layer=layer)) for layer in energy.layers},
         "kinds": {kind: _amounts(energy.part(kind=kind)) for kind in energy.kinds},
         "rows": [row(*cell) for cell in energy.cells],
+        "terms": [[term.layer, term.kind, term.amount, term.unit, list(term.parameters)] for term in energy.terms],
         "drivers": [
             {
                 "parameters": list(driver.parameters),

@@ -1,5 +1,6 @@
 """Rungs: exact by hand, complete, monotone, and honest about what they rest on."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -21,6 +22,9 @@ from snnhw.cost import (
     memory_energy,
     operation_energy,
 )
+from snnhw.cost.energy import Energy
+from snnhw.cost.flow import estimate
+from snnhw.cost.results import energy_json
 from snnhw.cost.rungs import finaliser_bits, place
 from snnhw.errors import CheckFailed
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
@@ -341,3 +345,14 @@ def test_product_has_the_weakest_evidence():
     driver = next(driver for driver in energy.drivers if driver.parameters == ("add_toggles", "toggle"))
     assert (BOARD.constants["add_toggles"].provenance, BOARD.constants["toggle"].provenance) == ("scaled", "derived")
     assert driver.provenance == "scaled"
+
+
+def test_an_energy_survives_its_record():
+    plan, trains, _ = example()
+    for record in estimate(plan, trains)["energy"]:
+        restored = Energy.from_json(json.loads(json.dumps(record)), load_constants(record["constants"]))
+        assert restored.mid_pj == pytest.approx(record["mid_pj"], rel=1e-12)
+        assert restored.band.median == pytest.approx(record["median"], rel=1e-12)
+        assert energy_json(restored, 0)["rows"] == record["rows"]
+    with pytest.raises(ValueError, match=r"^Constants must be 'ice40up5k', not 'asic45'$"):
+        Energy.from_json(record, load_constants("asic45"))
