@@ -6,6 +6,7 @@ import typer
 
 from snnhw.cli.options import (
     Board,
+    Constants,
     Debug,
     Events,
     Formats,
@@ -15,6 +16,7 @@ from snnhw.cli.options import (
     Packings,
     Quiet,
     Run,
+    parse_constants,
     parse_lanes,
     parse_memories,
 )
@@ -46,6 +48,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
             samples: Annotated[int | None, typer.Option(
                 "--samples", "-n", help="Test samples to measure, the same on every rung; the first 50 by default.",
                 show_default=False)] = None,
+            constants: Constants = None,
             seed: Annotated[int, typer.Option("--seed", help="Of the draws behind the bands.")] = 0,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Compare the energy of the analytical models with that of the simulated RTL, on the same samples."""
@@ -55,6 +58,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost import comparison_table, energy_ladder, energy_table
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
+    sets = parse_constants(constants)
     plan = opened.plan(parse_lanes(lanes), load_weights, parse_memories(formats, packings, events))
     spikes, _ = opened.samples(samples, default=MEASURED_SAMPLES)
     session.progress(f"running the integer reference on {len(spikes)} samples")
@@ -66,6 +70,6 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     # Those of another plan, or of a build that did not count them, are estimated.
     same = built.get("board") == target.name and lanes is None and load_weights is None and not (formats or packings or events)
     flip_flops = built["used"].get("flip_flops", {}).get("used") if same else None
-    results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed)
+    results = energy_ladder(plan, trace.spikes, measured=measured, board=target, flip_flops=flip_flops, seed=seed, **sets)
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),
                    folder=opened.folder, seed=seed)

@@ -4,6 +4,7 @@ from snnhw.cli.folding import fold_run, folding_table, parse_clock, parse_goal
 from snnhw.cli.options import (
     Board,
     Clock,
+    Constants,
     Debug,
     Events,
     Fastest,
@@ -18,6 +19,7 @@ from snnhw.cli.options import (
     Samples,
     TargetArea,
     TargetLatency,
+    parse_constants,
     parse_lanes,
     parse_memories,
 )
@@ -32,6 +34,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
             formats: Formats = None, packings: Packings = None,
             events: Events = None, samples: Samples = None, target_latency: TargetLatency = None,
             target_area: TargetArea = None, fastest: Fastest = False, latency_of: LatencyOf = "worst", clock: Clock = None,
+            constants: Constants = None,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Predict cycles, area and energy from the plan, and what limits it, without torch, synthesis or simulation.
 
@@ -47,6 +50,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.reference import run as interpret
     target = load_board(board or opened.board)
     hertz = parse_clock(clock)
+    sets = parse_constants(constants)
     goal = parse_goal(target, target_latency, target_area, fastest, latency_of, lanes)
     folding, memories = None, parse_memories(formats, packings, events)
     if goal is not None:
@@ -64,7 +68,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
             raise UsageError(f"--clock must be a number of MHz on {target}: the highest frequency is not estimated "
                              "for this network")
         hertz = area.fmax_mhz[1] * 1e6
-    results = estimate(plan, trace.spikes, board=target, clock_hz=hertz)
+    results = estimate(plan, trace.spikes, board=target, clock_hz=hertz, **sets)
     session.progress("looking for what limits it")
     limits = find_limits(plan, trace.spikes, target)
     problems = area.problems(f"network {opened.graph.name!r}", weights_loaded=plan.loaded_words > 0)

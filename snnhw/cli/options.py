@@ -1,15 +1,18 @@
 """Options and arguments that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snnhw.errors import UsageError
 
-__all__ = ["Board", "Clock", "ControlPort", "Debug", "Decide", "Events", "Fastest", "Formats", "Hardware", "Json", "Lanes",
-           "LatencyOf", "LoadWeights", "Out", "Packings", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency", "parse_lanes",
-           "parse_memories"]
+if TYPE_CHECKING:
+    from snnhw.cost import ConstantSet
+
+__all__ = ["Board", "Clock", "Constants", "ControlPort", "Debug", "Decide", "Events", "Fastest", "Formats", "Hardware", "Json",
+           "Lanes", "LatencyOf", "LoadWeights", "Out", "Packings", "Quiet", "Run", "Samples", "TargetArea", "TargetLatency",
+           "parse_constants", "parse_lanes", "parse_memories"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.", rich_help_panel="Output")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel="Output")]
@@ -43,6 +46,11 @@ ControlPort = Annotated[str | None, typer.Option(
 Samples = Annotated[int | None, typer.Option(
     "--samples", "-n", help="Number of test samples; all by default.", show_default=False)]
 
+Constants = Annotated[list[Path] | None, typer.Option(
+    "--constants", metavar="FILE|NAME", show_default=False,
+    help="Energy constants in the place of those of the board and of 45 nm: a .toml file, or the name of a set; of an ASIC, of "
+    "an FPGA, or once for each.")]
+
 TargetLatency = Annotated[str | None, typer.Option(
     "--target-latency", metavar="TIME", show_default=False, rich_help_panel="Folding",
     help="Choose the lanes: the smallest design that takes at most so long for a sample, such as 1ms or 50us.")]
@@ -74,6 +82,18 @@ def parse_memories(formats: list[str] | None, packings: list[str] | None,
     found = {name: _by_layer(texts, f"--{option} must be one name, or LAYER=NAME for each layer")
              for name, option, texts in given}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def parse_constants(names: list[Path] | None) -> "dict[str, ConstantSet]":
+    """Return the sets that ``--constants`` names by their kind, ``"asic"`` or ``"fpga"``: arguments of ``energy_ladder``."""
+    from snnhw.cost import load_constants
+    found: dict[str, ConstantSet] = {}
+    for name in names or []:
+        constants = load_constants(str(name))
+        if constants.kind in found:
+            raise UsageError(f"--constants must name at most one set of an {constants.kind.upper()}, not two")
+        found[constants.kind] = constants
+    return found
 
 
 def _by_layer(texts: list[str] | None, rule: str) -> str | dict[str, str] | None:

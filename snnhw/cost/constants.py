@@ -4,7 +4,7 @@ import tomllib
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -107,6 +107,9 @@ _NEEDED = {
 }
 
 
+_OVER_BASE = frozenset({"name", "title", "device", "node", "devices", "flavour"})
+
+
 class ConstantSet(Record):
     """The constants of one technology.
 
@@ -156,6 +159,8 @@ class ConstantSet(Record):
                 raise ValueError(f"parameter {name!r} is missing")
             if self.parameters[name].unit != unit:
                 raise ValueError(f"unit of parameter {name!r} must be {unit}, not {self.parameters[name].unit}")
+        if unknown := sorted(set(self.parameters) - set(needed)):
+            raise ValueError(f"parameter {unknown[0]!r} is none of this set's: {', '.join(needed)}")
         return self
 
     def __getitem__(self, name: str) -> Constant:
@@ -174,6 +179,9 @@ def constant_sets() -> tuple[str, ...]:
 def load_constants(name: str | Path, *, flavour: str | None = None) -> ConstantSet:
     """Load a set that comes with the package, by name, or one of the user's, by the path of its file.
 
+    A user's file is a whole set, or names the set it changes, ``base = "ice40up5k"``: then its records replace those of
+    the base, whose parameters it must name with their units, and everything else stays.
+
     Parameters
     ----------
     name : str or Path
@@ -188,12 +196,39 @@ def load_constants(name: str | Path, *, flavour: str | None = None) -> ConstantS
     return _load.__wrapped__(Path(name), flavour)  # a user's file may change between two calls
 
 
-@lru_cache
-def _load(path: Path, flavour: str | None) -> ConstantSet:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(read_bytes(path, "constants file", MAX_BYTES).decode())
+        return tomllib.loads(read_bytes(path, "constants file", MAX_BYTES).decode())
     except (ValueError, RecursionError):
         raise FileError(f"constants file {str(path)!r} must be TOML, and is not") from None
+
+
+def _on_base(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table of the base with the records of a user's file in it."""
+    what, base = f"constants file {str(path)!r}", table.pop("base")
+    if base not in constant_sets():
+        raise FileError(f"{what}: base must be one of {', '.join(constant_sets())}, not {str(base)!r}")
+    whole, changes = _read(FOLDER / f"{base}.toml"), table.pop("parameters", {})
+    if unknown := sorted(set(table) - _OVER_BASE):
+        raise FileError(f"{what}: with a base it may have {', '.join(sorted(_OVER_BASE))} and parameters, not {unknown[0]!r}")
+    if not isinstance(changes, dict):
+        raise FileError(f"{what}: parameters must be a table")
+    for name, record in changes.items():
+        known = whole["parameters"].get(name)
+        if known is None:
+            raise FileError(f"{what}: parameter {name!r} must be one of {base}: {', '.join(whole['parameters'])}")
+        if isinstance(record, dict) and record.setdefault("unit", known["unit"]) != known["unit"]:
+            raise FileError(f"{what}: unit of parameter {name!r} must be {known['unit']}, not {str(record['unit'])[:40]}")
+    # The name stays: draws belong to it, so that what is left of the base is common to both in a ratio.
+    title = {"title": f"{whole['title']}, {path.name}"}
+    return whole | title | table | {"parameters": whole["parameters"] | changes}
+
+
+@lru_cache
+def _load(path: Path, flavour: str | None) -> ConstantSet:
+    table = _read(path)
+    if "base" in table:
+        table = _on_base(table, path)
     if flavour is not None:
         table["flavour"] = flavour
     try:

@@ -122,3 +122,69 @@ def test_units_have_dimensions():
     assert dimensions("pJ/flip-flop/cycle") == {"pJ": 1, "flip-flop": -1, "cycle": -1}
     assert dimensions("mW") == {"pJ": 1, "s": -1}
     assert dimensions("1") == {}
+
+
+MINE = '''base = "ice40up5k"
+
+[parameters.ebr]
+low = 4.0
+mid = 5.0
+high = 6.0
+provenance = "measured"
+source = "rail of my board, 2026"
+'''
+
+
+def test_a_file_on_a_base_changes_what_it_names_alone(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE)
+    mine, base = load_constants(path), load_constants("ice40up5k")
+    assert (mine["ebr"].mid, mine["ebr"].unit, mine["ebr"].provenance) == (5.0, "pJ/access", "measured")
+    assert mine.title == "iCE40UP5K, mine.toml"
+    assert mine.name == base.name  # draws of what was not changed stay common
+    assert {name: record for name, record in mine.parameters.items() if name != "ebr"} == {
+        name: record for name, record in base.parameters.items() if name != "ebr"
+    }
+    assert (mine.blocks, mine.device) == (base.blocks, base.device)
+    path.write_text('title = "my board"\n' + MINE)
+    assert load_constants(path).title == "my board"
+
+
+def test_a_base_alone_is_the_base(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "asic45"\nflavour = "hp"\n')
+    assert load_constants(path).parameters == load_constants("asic45").parameters
+    assert load_constants(path).flavour == "hp"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"ice40up5k"', '"ice41"', "base must be one of asic45, .*, xc7, not 'ice41'"),
+        ('"ice40up5k"', "[1]", r"base must be one of asic45, .*, xc7, not '\[1\]'"),
+        ("parameters.ebr", "parameters.ebx", "parameter 'ebx' must be one of ice40up5k: static, clock, .*"),
+        ("mid = 5.0", 'mid = 5.0\nunit = "pJ/bit"', "unit of parameter 'ebr' must be pJ/access, not pJ/bit"),
+        ("mid = 5.0", "mid = nan", "parameters.ebr.mid: input should be a finite number"),
+        ("low = 4.0", "low = -4.0", "parameters.ebr.low: input should be greater than 0"),
+        ("low = 4.0", "low = 5.5", "parameters.ebr: low, mid and high must be in this order, not 5.5, 5, 6"),
+        ("mid = 5.0\n", "", "parameters.ebr.mid: field required"),
+        ('source = "rail of my board, 2026"', "", "parameters.ebr.source: field required"),
+        ('base = "ice40up5k"', 'base = "ice40up5k"\nkind = "asic"', "with a base it may have .* and parameters, not 'kind'"),
+        ("[parameters.ebr]", "[[parameters]]", "parameters must be a table"),
+        ("[parameters.ebr]", "parameters.clock = 3\n[parameters.ebr]", "parameters.clock: input should be a valid dictionary.*"),
+    ],
+)
+def test_a_wrong_file_on_a_base_is_refused(tmp_path, old, new, message):
+    assert old in MINE
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.replace(old, new, 1))
+    with pytest.raises(FileError, match=rf"^constants file '{re.escape(str(path))}': {message}$"):
+        load_constants(path)
+
+
+def test_a_whole_set_has_no_unknown_parameter(tmp_path):
+    path = tmp_path / "mine.toml"
+    record = 'low = 1\nmid = 1\nhigh = 1\nunit = "pJ/bit"\nprovenance = "assumed"\nsource = "nothing"\n'
+    path.write_text((FOLDER / "asic45.toml").read_text() + "\n[parameters.adds]\n" + record)
+    with pytest.raises(FileError, match=r"parameter 'adds' is none of this set's: add, compare, multiply, sram_read_lop, .*$"):
+        load_constants(path)
