@@ -11,9 +11,10 @@ from snnhw.cost.constants import ConstantSet
 from snnhw.cost.correlation import RankCorrelation, correlate
 from snnhw.cost.energy import ratio
 from snnhw.cost.factors import RungFactors, rung_factors
+from snnhw.cost.metrics import energy_metrics
 from snnhw.cost.monotone import Violation, find_violations
 from snnhw.cost.pareto import pareto_front
-from snnhw.cost.points import DesignPoint, common_rungs, load_points, sample_seconds
+from snnhw.cost.points import DesignPoint, common_rungs, load_points
 
 __all__ = ["Comparison", "RatioRow", "compare_points", "compare_records", "scatter", "select"]
 
@@ -107,17 +108,19 @@ class Comparison:
         }
 
 
+_WORK = {"synaptic_operations": 0, "effective_acs": 0, "effective_macs": 0}
+
+
 def _point_json(point: DesignPoint) -> Json:
     rungs: Json = {}
     for rung in point.rungs:
         energy = point.energies[rung]
-        seconds = sample_seconds(energy)
         rungs[rung] = {
             "title": energy.title, "basis": energy.basis, "constants": energy.constants.title, "mid_pj": energy.mid_pj,
             **energy.band.as_json(), "kinds": {kind: energy.part(kind=kind).mid_pj for kind in energy.kinds},
             "layers": {layer or "(design)": energy.part(layer=layer).mid_pj for layer in energy.layers},
             "largest_is_assumed": energy.largest_is_assumed, "evidence": energy.evidence,
-            "energy_delay_js": None if seconds is None else energy.mid_pj * 1e-12 * seconds,
+            **energy_metrics(energy, _WORK | dict(point.metrics)),
         }
     return {"name": point.name, "network": point.network, "bits": point.bits, "sparsity": point.sparsity,
             "structure": point.structure, "seed": point.seed, "rate": point.rate, "accuracy": point.accuracy,

@@ -24,7 +24,7 @@ from snnhw.cost.results import (
 from snnhw.cost.rungs import Target, activity_energy, full_energy, memory_energy, operation_energy
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
-from snnhw.plan.accesses import count_accesses
+from snnhw.plan.accesses import count_accesses, count_times, predict_schedule, timed_samples
 from snnhw.plan.cycles import predict_cycles
 
 __all__ = ["constants_for", "energy_ladder", "estimate", "make_target", "predict_counts"]
@@ -39,7 +39,6 @@ NET_CLASSES = (
     "synthesis decides which nets there are and where they run: toggles of RTL signals are scaled to those of a netlist, "
     "and every net is taken for general routing, the expensive class"
 )
-QUEUES = "queues between cores are not counted as memories"
 
 
 def constants_for(board: Board) -> ConstantSet:
@@ -55,6 +54,8 @@ def constants_for(board: Board) -> ConstantSet:
 def predict_counts(plan: Plan, trains: Mapping[str, np.ndarray]) -> Counts:
     """Return the counts and cycles of samples without a simulation; they are exact.
 
+    Busy, stalled and idle cycles are those of the first :func:`~snnhw.plan.accesses.timed_samples`.
+
     Parameters
     ----------
     plan : Plan
@@ -62,7 +63,11 @@ def predict_counts(plan: Plan, trains: Mapping[str, np.ndarray]) -> Counts:
     trains : mapping of str to bool array, (samples, timesteps, neurons)
         Spikes of the input and of every layer, :attr:`snnhw.reference.Trace.spikes`.
     """
-    return Counts.of(plan, count_accesses(plan, trains), predict_cycles(plan, trains))
+    timed = timed_samples(plan, trains)
+    schedule = predict_schedule(plan, {name: train[:timed] for name, train in trains.items()})
+    layers = [{**counts, **times} for counts, times in zip(count_accesses(plan, trains), count_times(schedule), strict=True)]
+    cycles = schedule.cycles if timed >= len(trains[plan.graph.input.name]) else predict_cycles(plan, trains)
+    return Counts.of(plan, layers, cycles)
 
 
 def make_target(
@@ -84,8 +89,7 @@ def make_target(
 
 
 def _notes(plan: Plan, *others: str) -> list[str]:
-    queues = any(source.queue for layer in plan.layers for source in layer.sources)
-    return [IDLE_POLICY, *others, *([QUEUES] if queues else [])]
+    return [IDLE_POLICY, *others]
 
 
 def _common(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts, target: Target) -> Json:
@@ -137,14 +141,14 @@ def estimate(
     target = make_target(board, clock_hz=clock_hz, constants=fpga, flip_flops=flip_flops)
     counts = predict_counts(plan, trains)
     results = _common(plan, trains, counts, target)
-    work = float(results["metrics"]["synaptic_operations"])
+    metrics = results["metrics"]
     energies = _predicted(plan, counts, asic, target, draws, seed)
     return results | {
         "label": "estimated",
         "microseconds": spread_json(counts.cycles / target.clock_hz * 1e6) | {"label": "exact"},
         "samples_per_second": target.clock_hz / counts.mean_cycles,
-        "lane_utilisation": work / (sum(layer.lanes for layer in plan.layers) * counts.mean_cycles),
-        "energy": [energy_json(energy, work) for energy in energies],
+        "lane_utilisation": metrics["synaptic_operations"] / (sum(layer.lanes for layer in plan.layers) * counts.mean_cycles),
+        "energy": [energy_json(energy, metrics) for energy in energies],
         "notes": _notes(plan),
         "draws": draws,
         "seed": seed,
@@ -206,10 +210,9 @@ def energy_ladder(
             activity_energy(plan, found, toggles, target, aliases=aliases, draws=draws, seed=seed),
         ]
     results = _common(plan, trains, counts, target)
-    work = float(results["metrics"]["synaptic_operations"])
     return results | {
         "label": "simulated" if measured is not None else "estimated",
-        "rungs": [energy_json(energy, work) for energy in energies],
+        "rungs": [energy_json(energy, results["metrics"]) for energy in energies],
         "steps": steps_json(energies),
         "comparison": comparison_json(energies),
         "count_identity": identity,

@@ -6,7 +6,8 @@ from typing import Any
 
 from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet, constant_sets, load_constants
-from snnhw.cost.energy import STATIC, Energy
+from snnhw.cost.energy import Energy
+from snnhw.cost.metrics import sample_seconds
 from snnhw.errors import UsageError
 
 __all__ = ["RUNGS", "DesignPoint", "common_rungs", "load_points", "rung_key"]
@@ -95,12 +96,6 @@ class DesignPoint:
         given = {name: record[name] for name in _FIELDS if record.get(name) is not None}
         formats = record.get("formats") or record.get("format") or {}
         return cls(name=str(record.get("name") or describe(record)), energies=energies, formats=formats, **given)
-
-
-def sample_seconds(energy: Energy) -> float | None:
-    """Return the time for which an energy counts static power, which is that of a sample; None where it counts none."""
-    amounts = [term.amount for term in energy.terms if term.kind == STATIC and term.unit == "s"]
-    return sum(amounts) if amounts else None
 
 
 def describe(record: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from snnhw.cost.constants import ConstantSet
-from snnhw.cost.counts import SIGNALS, Counts
+from snnhw.cost.counts import Counts
 from snnhw.cost.energy import Energy, ratio
-from snnhw.cost.metrics import layer_metrics
+from snnhw.cost.metrics import energy_metrics, layer_metrics
 from snnhw.plan import Plan
-from snnhw.plan.accesses import events_of
+from snnhw.plan.accesses import TIMES, count_names, events_of
 
 __all__ = ["Json", "comparison_json", "constants_json", "energy_json", "idle_json", "layers_json", "spread_json", "steps_json"]
 
@@ -36,10 +36,11 @@ def _amounts(energy: Energy) -> Json:
     return {"mid_pj": energy.mid_pj, **energy.band.as_json()}
 
 
-def energy_json(energy: Energy, synaptic_operations: float) -> Json:
+def energy_json(energy: Energy, metrics: Mapping[str, float]) -> Json:
     """Return an energy as JSON: the whole with its band, the parts, and what it rests on.
 
-    Middle values of parts add up to that of the whole; medians and percentiles do not.
+    Middle values of parts add up to that of the whole; medians and percentiles do not. `metrics` are those of the same samples:
+    :func:`snnhw.cost.metrics.network_metrics`.
     """
     whole = energy.mid_pj
 
@@ -56,7 +57,7 @@ def energy_json(energy: Energy, synaptic_operations: float) -> Json:
         "constants_kind": energy.constants.kind,
         "unit": "pJ per sample",
         **_amounts(energy),
-        "pj_per_synaptic_operation": whole / synaptic_operations if synaptic_operations else None,
+        **energy_metrics(energy, metrics),
         "static": _amounts(energy.part(static=True)),
         "dynamic": _amounts(energy.part(static=False)),
         "layers": {layer or "(design)": _amounts(energy.part(layer=layer)) for layer in energy.layers},
@@ -110,7 +111,7 @@ def layers_json(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts) ->
                 "state_bits": layer.state_bits,
                 "lane_utilisation": float(metrics["synaptic_operations"]) / (layer.lanes * counts.mean_cycles),
                 "counts": {
-                    signal: counts.mean(layer.index, signal) for signal in SIGNALS if signal in counts.layers[layer.index]
+                    name: counts.mean(layer.index, name) for name in (*count_names(layer), *(TIMES if counts.times else ()))
                 },
                 "metrics": metrics,
             }

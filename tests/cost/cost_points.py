@@ -6,6 +6,7 @@ from snnhw.cost import Energy, Term, load_constants
 
 __all__ = ["energy_of", "ladder_of", "made_up"]
 
+_WORK = {"synaptic_operations": 100.0, "effective_acs": 80.0, "effective_macs": 0.0}
 ASIC, FPGA = load_constants("asic45"), load_constants("ice40up5k")
 
 
@@ -22,7 +23,7 @@ def energy_of(rung: str, **amounts: float) -> Energy:
 def made_up(name: str, *energies: Energy, **fields) -> dict:
     """Return the record of a point."""
     from snnhw.cost.results import energy_json
-    return {"name": name, **fields, "energy": [energy_json(energy, 100.0) for energy in energies]}
+    return {"name": name, **fields, "energy": [energy_json(energy, _WORK) for energy in energies]}
 
 
 def ladder_of(name: str, *, rate: float = 0.2, **fields) -> dict:

@@ -20,6 +20,7 @@ from snnhw.cost import (
     load_constants,
     make_target,
     memory_energy,
+    network_metrics,
     operation_energy,
 )
 from snnhw.cost.energy import Energy
@@ -353,6 +354,6 @@ def test_an_energy_survives_its_record():
         restored = Energy.from_json(json.loads(json.dumps(record)), load_constants(record["constants"]))
         assert restored.mid_pj == pytest.approx(record["mid_pj"], rel=1e-12)
         assert restored.band.median == pytest.approx(record["median"], rel=1e-12)
-        assert energy_json(restored, 0)["rows"] == record["rows"]
+        assert energy_json(restored, network_metrics(plan, trains))["rows"] == record["rows"]
     with pytest.raises(ValueError, match=r"^Constants must be 'ice40up5k', not 'asic45'$"):
         Energy.from_json(record, load_constants("asic45"))
