@@ -1,8 +1,9 @@
 """Refit constants to measured power."""
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from snnhw.cost.bands import NORMAL_95
 from snnhw.cost.constants import ConstantSet
 from snnhw.errors import FileError, UsageError
-from snnhw.files import read_bytes
+from snnhw.files import format_toml, read_bytes
 
-__all__ = ["Calibration", "Measurement", "calibrate", "load_measurements", "non_negative_least_squares"]
+__all__ = [
+    "Calibration",
+    "HeldOut",
+    "Measurement",
+    "calibrate",
+    "format_constants",
+    "hold_out",
+    "load_measurements",
+    "non_negative_least_squares",
+]
 
 MAX_BYTES = 1 << 20
 FOLDER = Path(__file__).resolve().parent / "measurements"
+RANK = 1e-9  # singular values below this part of the largest are zero
 MILLIWATTS_PER_PICOJOULE_PER_SECOND = 1e-9
 
 
@@ -51,29 +62,76 @@ class Calibration:
     Attributes
     ----------
     values : mapping of str to float
-        Fitted parameters, in the unit of their record; those that are none of the set's in pJ per unit of rate.
+        Fitted parameters, in the unit of their record; those that are none of the set's in mW.
     errors : mapping of str to float
         Their standard errors.
+    kept : mapping of str to str
+        Parameters that the measurements name and that keep their old record, and why.
+    bounded : tuple of str
+        Fitted parameters that are zero or not known to be more: their record has the upper bound alone.
     residuals_mw : mapping of str to float
         Predicted less measured, by measurement.
+    condition : float
+        Of the weighted measurements, their columns at unit length: largest over smallest singular value.
     constants : ConstantSet
         The old set with the fitted parameters in it, marked ``measured``.
     """
 
     values: dict[str, float]
     errors: dict[str, float]
+    kept: dict[str, str]
+    bounded: tuple[str, ...]
     residuals_mw: dict[str, float]
+    condition: float
     constants: ConstantSet
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Parameters of the set that have a new record."""
+        return tuple(name for name in self.values if name in self.constants.parameters)
 
     def predict_mw(self, measurement: Measurement) -> float:
         """Return the power the fit gives for a design."""
-        return sum(rate * _milliwatts(self.constants, name) * self.values[name] for name, rate in measurement.rates.items())
+        return sum(
+            rate * _milliwatts(self.constants, name) * (self.values[name] if name in self.values else self.constants[name].mid)
+            for name, rate in measurement.rates.items()
+            if rate
+        )
+
+    def knows(self, measurement: Measurement) -> bool:
+        """Return whether every parameter of a design is fitted or one of the set."""
+        return all(name in self.values or name in self.constants.parameters for name, rate in measurement.rates.items() if rate)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A measurement that a fit to all others predicts.
+
+    Attributes
+    ----------
+    name : str
+        The design.
+    predicted_mw, measured_mw : float
+        Its power; no prediction where only this row has a parameter that is none of the set's.
+    unfitted : tuple of str
+        Parameters of the row that the other rows do not determine: their old record was used.
+    """
+
+    name: str
+    predicted_mw: float | None
+    measured_mw: float
+    unfitted: tuple[str, ...]
+
+    @property
+    def error(self) -> float | None:
+        """Predicted over measured, less 1."""
+        return None if self.predicted_mw is None else self.predicted_mw / self.measured_mw - 1
 
 
 def _milliwatts(constants: ConstantSet, name: str) -> float:
     """Return the milliwatts of one unit of a parameter at one per second."""
     known = constants.parameters.get(name)
-    return 1.0 if known is not None and known.unit == "mW" else MILLIWATTS_PER_PICOJOULE_PER_SECOND
+    return 1.0 if known is None or known.unit == "mW" else MILLIWATTS_PER_PICOJOULE_PER_SECOND
 
 
 def load_measurements(path: Path | str) -> tuple[Measurement, ...]:
@@ -89,53 +147,144 @@ def load_measurements(path: Path | str) -> tuple[Measurement, ...]:
         raise FileError(f"measurements file {str(path)!r} must be TOML with an array of tables 'measurements'") from None
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Measurements as a weighted linear system whose columns have unit length."""
+
+    names: tuple[str, ...]
+    design: np.ndarray
+    target: np.ndarray
+    norms: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Measurement], names: Sequence[str], constants: ConstantSet, fixed: Mapping[str, float]) -> "_Rows":
+        weight = 1.0 / np.array([row.sigma_mw for row in rows])
+
+        def columns(chosen: Iterable[str]) -> np.ndarray:
+            return np.array([[row.rates.get(name, 0.0) * _milliwatts(constants, name) for name in chosen] for row in rows])
+
+        power = np.array([row.power_mw for row in rows])
+        if fixed:
+            power = power - columns(fixed) @ np.array(list(fixed.values()))
+        matrix = columns(names) * weight[:, None]
+        norms = np.linalg.norm(matrix, axis=0)
+        return cls(tuple(names), matrix / norms, power * weight, norms)
+
+    @cached_property
+    def singular(self) -> np.ndarray:
+        return np.linalg.svd(self.design, compute_uv=False)
+
+    @property
+    def confused(self) -> tuple[str, ...]:
+        """Parameters that can change together without a change in any row."""
+        _, found, vectors = np.linalg.svd(self.design)
+        null = vectors[(np.pad(found, (0, len(self.names) - len(found))) < RANK * found[0])]
+        return tuple(name for name, share in zip(self.names, (null**2).sum(axis=0), strict=True) if share > RANK)
+
+    def solve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best values and their standard errors: from the stated sigmas, or from the scatter where that is more."""
+        scaled = non_negative_least_squares(self.design, self.target)
+        left = self.design @ scaled - self.target
+        scatter = max(1.0, float(left @ left) / max(1, len(left) - len(self.names)))
+        return scaled / self.norms, np.sqrt(np.diag(np.linalg.inv(self.design.T @ self.design)) * scatter) / self.norms
+
+
 def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Calibration:
     """Fit the parameters that the measurements name: non-negative weighted least squares of ``P_i = sum_j rate_ij * value_j``.
 
-    Parameters that no measurement names keep their record. A parameter that is not one of the set (an
-    oscillator of the measured board, say) is fitted and reported, and not added.
+    A parameter that no measurement names keeps its record. So does one that the rows cannot tell apart from others, and one
+    whose standard error is larger than its value while the old record agrees with it; the others are then fitted with the old
+    middle values of these. A parameter that is not one of the set (an oscillator of the measured board, say) is fitted and
+    reported, and not added.
 
     Raises
     ------
     UsageError
-        The measurements cannot tell the parameters apart.
+        The measurements cannot tell any parameter apart, or not those that are none of the set's.
     """
-    names = sorted({name for row in measurements for name in row.rates})
-    scales = np.array([_milliwatts(constants, name) for name in names])
-    matrix = np.array([[row.rates.get(name, 0.0) for name in names] for row in measurements]) * scales
-    power = np.array([row.power_mw for row in measurements])
-    weight = 1.0 / np.array([row.sigma_mw for row in measurements])
-    norms = np.linalg.norm(matrix * weight[:, None], axis=0)
-    design = matrix * weight[:, None] / norms
-    if len(measurements) < len(names) or np.linalg.matrix_rank(design, tol=1e-9) < len(names):
-        raise UsageError(
-            f"measurements must tell {len(names)} parameters apart ({', '.join(names)}), {len(measurements)} rows do not"
-        )
-    fitted = non_negative_least_squares(design, power * weight) / norms
-    residuals = matrix @ fitted - power
-    # Standard errors from the stated sigmas, enlarged when the rows scatter more than those allow.
-    freedom = max(1, len(power) - len(names))
-    scatter = max(1.0, float(np.sum((residuals * weight) ** 2)) / freedom)
-    spread = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * scatter) / norms
-    parameters = dict(constants.parameters)
-    for name, value, error in zip(names, fitted, spread, strict=True):
-        if name in parameters and value > 0:
-            reach = float(np.exp(NORMAL_95 * error / value))
-            parameters[name] = parameters[name].model_copy(
-                update={
-                    "low": float(value) / reach,
-                    "mid": float(value),
-                    "high": float(value) * reach,
-                    "provenance": "measured",
-                    "source": f"fitted to {len(measurements)} measurements",
-                }
+    names = sorted({name for row in measurements for name, rate in row.rates.items() if rate})
+    known, kept = constants.parameters, {}
+    while True:
+        free = [name for name in names if name not in kept]
+        if not free:
+            raise UsageError(
+                f"measurements must tell {len(names)} parameters apart ({', '.join(names)}), {len(measurements)} rows do not"
             )
-    return Calibration(
-        dict(zip(names, map(float, fitted), strict=True)),
-        dict(zip(names, map(float, spread), strict=True)),
-        {row.name: float(residual) for row, residual in zip(measurements, residuals, strict=True)},
+        system = _Rows.of(measurements, free, constants, {name: known[name].mid for name in kept})
+        if confused := system.confused:
+            fixable = [name for name in confused if name in known]
+            if not fixable:
+                raise UsageError(
+                    f"measurements must tell {len(confused)} parameters apart ({', '.join(confused)}), "
+                    f"{len(measurements)} rows do not"
+                )
+            for name in fixable:
+                others = ", ".join(other for other in confused if other != name)
+                kept[name] = f"the rows do not tell it apart from {others}"
+            continue
+        fitted, spread = system.solve()
+        # The least certain first: without it others may be certain.
+        weak = max(
+            (
+                (error / max(value, error * 1e-9), name)
+                for name, value, error in zip(free, fitted, spread, strict=True)
+                if name in known and error > value and abs(known[name].mid - value) < 2 * error
+            ),
+            default=None,
+        )
+        if weak is None:
+            break
+        kept[weak[1]] = "its standard error is larger than its value, and the old record agrees"
+    values, errors = (dict(zip(free, map(float, array), strict=True)) for array in (fitted, spread))
+    parameters, bounded = dict(known), []
+    source = f"fitted to {len(measurements)} measurements"
+    for name in free:
+        if name in known:
+            value, error = values[name], errors[name]
+            if value > error:
+                reach = float(np.exp(NORMAL_95 * error / value))
+                low, mid, high, how = value / reach, value, value * reach, source
+            else:
+                high = value + NORMAL_95 * error
+                low, mid, how = high / 9, high / 3, f"{source}, which give an upper bound"
+                bounded.append(name)
+            new = {"low": low, "mid": mid, "high": high, "provenance": "measured", "source": how}
+            parameters[name] = parameters[name].model_copy(update=new)
+    done = Calibration(
+        values,
+        errors,
+        kept,
+        tuple(bounded),
+        {},
+        float(system.singular[0] / system.singular[-1]),
         constants.model_copy(update={"parameters": parameters}),
     )
+    return replace(done, residuals_mw={row.name: done.predict_mw(row) - row.power_mw for row in measurements})
+
+
+def hold_out(measurements: Sequence[Measurement], constants: ConstantSet) -> tuple[HeldOut, ...]:
+    """Predict every measurement by a fit to all others."""
+    found = []
+    for index, row in enumerate(measurements):
+        others = [*measurements[:index], *measurements[index + 1 :]]
+        try:
+            fit = calibrate(others, constants)
+        except UsageError:
+            found.append(HeldOut(row.name, None, row.power_mw, tuple(row.rates)))
+            continue
+        unfitted = tuple(name for name, rate in row.rates.items() if rate and name not in fit.values)
+        found.append(HeldOut(row.name, fit.predict_mw(row) if fit.knows(row) else None, row.power_mw, unfitted))
+    return tuple(found)
+
+
+def format_constants(fit: Calibration, base: str, title: str) -> str:
+    """Return the fitted parameters as a constants file on a base, which :func:`snnhw.cost.load_constants` reads."""
+    parts = [format_toml({"base": base, "title": title})]
+    for name in fit.replaced:
+        record = fit.constants[name]
+        table = {field: getattr(record, field) for field in ("low", "mid", "high", "unit", "provenance", "source")}
+        parts.append(f"[parameters.{name}]\n{format_toml(table)}")
+    return "\n".join(parts)
 
 
 def non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
