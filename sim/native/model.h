@@ -55,6 +55,10 @@ class Model {
   // Bring values up to date that only a debugger looks at.
   virtual void settle_nets() {}
 
+  // For models that count activity themselves: counting begins, all counts are 0; the cycle that comes now, of a sample.
+  virtual void begin_activity(uint64_t samples) {}
+  virtual void begin_cycle(uint64_t sample, bool counted) {}
+
   std::vector<Port> ports;
 };
 

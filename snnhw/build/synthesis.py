@@ -16,7 +16,7 @@ from snnhw.errors import BoardError
 from snnhw.plan.ram import single_port_layers
 from snnhw.tools import run_yosys
 
-__all__ = ["CORE_PORTS", "Synthesis", "run_synthesis"]
+__all__ = ["CORE_PORTS", "Synthesis", "placed_memories", "run_synthesis"]
 
 # Ports of a bare core that are placed on pins, and the board's pins they borrow.
 CORE_PORTS = {"aclk": "clk", "aresetn": "uart_rx"}
@@ -50,6 +50,16 @@ class Synthesis:
     problems: list[str]
 
 
+def placed_memories(source: Source, board: Board) -> list[str]:
+    """Return the Yosys commands that put loaded weights into the large memories of a board.
+
+    Yosys weighs cost, not what the device has, and would spread them over block RAM.
+    """
+    units = ["walker" if layer.scattered else "accumulator" for layer in source.plan.layers]
+    return [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_{units[layer]}/m:weights'
+            for layer in single_port_layers(source.plan, board)]
+
+
 def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], pins: Mapping[str, Pin],
                   folder: Path, clock: ClockSettings | None = None) -> Synthesis:
     """Synthesise `source` for `board` in `folder`; the log, the script and the statistics stay there.
@@ -80,13 +90,9 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
     for file, content in files.items():
         (folder / file).write_bytes(content)
     family = FAMILIES[board.family]
-    # Yosys weighs cost, not what the device has, and would spread loaded weights over block RAM.
-    units = ["walker" if layer.scattered else "accumulator" for layer in source.plan.layers]
-    huge = [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_{units[layer]}/m:weights'
-            for layer in single_port_layers(source.plan, board)]
     # The cell that makes a clock is known only to the synthesis of the family, which checks again.
     check = "-check " if clock is None else ""
-    script = [*read, *huge, f"hierarchy {check}-top {name}", f"{family.synthesis(board)} -top {name}"]
+    script = [*read, *placed_memories(source, board), f"hierarchy {check}-top {name}", f"{family.synthesis(board)} -top {name}"]
     if top == "core":
         # The streams of a bare core end in no pads: they would not fit the package, nor be timed.
         script.append(f"delete -port w:* {' '.join(f'w:{port}' for port in CORE_PORTS)} %u %d")

@@ -1,0 +1,9 @@
+"""Netlists of mapped cells, simulated as data: the activity of the hardware that synthesis makes, with and without delays."""
+
+from snnhw.gates.activity import BlockAccesses, GateActivity, Grouping, Key
+from snnhw.gates.delays import Delays, load_delays
+from snnhw.gates.netlist import CLASSES, Netlist, parse_netlist
+from snnhw.gates.simulate import FAMILIES, Family, GateRun, GateSimulator, gate_simulator, run_free, simulate_gates, synthesise
+
+__all__ = ["CLASSES", "FAMILIES", "BlockAccesses", "Delays", "Family", "GateActivity", "GateRun", "GateSimulator", "Grouping", "Key",
+           "Netlist", "gate_simulator", "load_delays", "parse_netlist", "run_free", "simulate_gates", "synthesise"]
