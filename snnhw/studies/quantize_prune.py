@@ -25,6 +25,7 @@ import numpy as np
 from snnhw import ir
 from snnhw.compress.config import EncodingConfig, PruneConfig, QuantConfig, Recipe, StageConfig
 from snnhw.compress.data import Dataset, load_dataset
+from snnhw.compress.prune import apply_masks
 from snnhw.compress.spikes import make_encoder
 from snnhw.compress.train import classify, finetune, reproducible, spike_trains, train_float
 from snnhw.compress.trainable import TrainableNetwork
@@ -51,6 +52,8 @@ LANES = 8
 REVISION = 1  # of what a run computes
 
 Progress = Callable[[str], None]
+Choose = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+"""From weights by name of their layer to masks, set where a weight stays."""
 
 
 @dataclass(frozen=True, order=True)
@@ -269,8 +272,9 @@ class Study:
             with reproducible(seed):
                 network = TrainableNetwork(self._begin(seed))
                 losses = train_float(network, recipe, data)
+            weighted = {f"{name}.{part}" for name in network.weighted for part in ("weight", "bias")}
             write_tensors(path, {name: tensor.detach().numpy() for name, tensor in network.slots().items()
-                                 if name.startswith("fc")})
+                                 if name in weighted})
             validation, test = self._accuracy(network, recipe.model_copy(update={"encoding": EncodingConfig(kind="events")}))
             return {"validation": validation, "test": test, "losses": losses}
 
@@ -289,12 +293,15 @@ class Study:
         key = self._key("point", seed=seed, **asdict(point))
         return self.cache.run(key, lambda: self._train(seed, point, self.cache.path(key, ".graph.safetensors")))
 
-    def _train(self, seed: int, point: Point, path: Path) -> dict[str, Any]:
+    def _train(self, seed: int, point: Point, path: Path, choose: Choose | None = None) -> dict[str, Any]:
+        """Train a point and save its graph; `choose` returns the weights that stay, in the place of the point's own pruning."""
         self.pretrained(seed)
         weights, _ = read_tensors(self.cache.path(self._float_key(seed), ".safetensors"), "float network")
         recipe = self._recipe(seed, point)
         with reproducible(seed):
             network = TrainableNetwork(self._network(weights))
+            if choose is not None:
+                apply_masks(network, choose({name: weights[f"{name}.weight"] for name in network.weighted}))
             losses = finetune(network, recipe, self._spikes)
             validation, test = self._accuracy(network, recipe)
             graph = network.graph(self._entry(), self.setting.timesteps, name=self.setting.data)
