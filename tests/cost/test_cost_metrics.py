@@ -10,7 +10,7 @@ from snnhw.cost import layer_metrics, load_constants, network_metrics, operation
 from snnhw.cost.flow import make_target
 from snnhw.cost.metrics import NEUROBENCH, energy_metrics, membrane_changes
 from snnhw.cost.rungs import full_energy
-from snnhw.ir import Conv, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.ir import Conv, Graph, Input, Linear, Neuron, NeuronSpec, Readout, Window
 from snnhw.plan import make_plan
 from snnhw.reference import run
 
@@ -83,7 +83,7 @@ def test_footprint_has_the_zeros_and_no_index():
 def test_a_kernel_counts_once():
     """Connections at the border are fewer, weights are not."""
     kernel = np.arange(18).reshape(2, 1, 3, 3) % 3 - 1
-    nodes = (Input("in", (), (1, 5, 5)), Conv("conv", ("in",), kernel, 2, padding=(1, 1)),
+    nodes = (Input("in", (), (1, 5, 5)), Conv("conv", ("in",), kernel, 2, Window((3, 3), (), (1, 1), (1, 1))),
              Neuron("lif", ("conv",), NeuronSpec(threshold=2, bits=8)), Readout("out", ("lif",)))
     plan = make_plan(Graph("conv", nodes, 2), lanes=2)
     metrics = network_metrics(plan, run(plan.graph, np.ones((1, 2, 25), bool)).spikes)
