@@ -62,6 +62,40 @@ struct Counter {
   uint64_t high(uint32_t bit, uint64_t cycle) const { return highs[bit] + (previous[bit / 32] >> (bit % 32) & 1 ? cycle : 0); }
 };
 
+// Bits that are 1 in `these`, and in `those` as often as `both` says.
+uint64_t count_bits(const Port &these, const Port &those, bool both) {
+  uint64_t found = 0;
+  for (uint32_t first = 0; first < these.bytes; first += 8) {
+    const uint32_t bytes = these.bytes - first < 8 ? these.bytes - first : 8;
+    uint64_t left = 0, right = 0;
+    std::memcpy(&left, static_cast<const uint8_t *>(these.data) + first, bytes);
+    std::memcpy(&right, static_cast<const uint8_t *>(those.data) + first, bytes);
+    found += __builtin_popcountll(left & (both ? right : ~right));
+  }
+  return found;
+}
+
+// Queues, a bit for each: a transfer is a bit that is 1 in both.
+struct Transfers {
+  Port valid, ready;
+};
+
+// What a core does in a cycle.
+struct Core {
+  static constexpr size_t COLUMNS = 6;
+  Port valid, ready, tick, has, free, accumulate, finalise;
+
+  // `counts`: events that leave, and, in the cycles of a sample, waiting adders, waiting output, busy, stalled, idle.
+  void count(uint64_t *counts, bool within) const {
+    counts[0] += valid.high() && ready.high() && !tick.high();
+    if (!within) return;
+    const uint64_t adders = count_bits(has, free, false);
+    const bool output = valid.high() && !ready.high(), busy = accumulate.get() || finalise.high();
+    counts[1] += adders, counts[2] += output;
+    counts[busy ? 3 : adders || output ? 4 : 5]++;
+  }
+};
+
 struct Tracer {
   Port valid, neuron, membrane, spike;
   uint64_t neurons;
@@ -222,6 +256,16 @@ class Simulation {
       ports_[port.name] = port;
       if (!std::strncmp(port.name, "count", 5)) watched_.push_back(port);
     }
+    for (const Port &port : model_->ports) {
+      const std::string name = port.name;
+      if (!name.compare(0, 4, "pass") && name.size() > 6 && !name.compare(name.size() - 6, 6, "_valid"))
+        transfers_.push_back({port, at(name.substr(0, name.size() - 5) + "ready")});
+    }
+    for (uint64_t layer = 0; ports_.count("state" + std::to_string(layer) + "_valid"); layer++) {
+      const std::string state = "state" + std::to_string(layer) + "_", count = "count" + std::to_string(layer) + "_";
+      cores_.push_back({at(state + "valid"), at(state + "ready"), at(state + "tick"), at(state + "has"), at(state + "free"),
+                        at(count + "accumulate"), at(count + "finalise")});
+    }
     clock_ = at("aclk"), resetn_ = at("aresetn");
     in_ = stream_ports("s_axis_t"), out_ = stream_ports("m_axis_t");
     const std::string result = "m_axis_result_t";
@@ -250,6 +294,7 @@ class Simulation {
   }
 
   const std::vector<Counter> &counters() const { return counters_; }
+  Model &model() { return *model_; }
 
  private:
   void conduct(SnnhwJob &job) {
@@ -263,6 +308,7 @@ class Simulation {
     load();
     if (job.activity) {
       model_->settle_nets();
+      model_->begin_activity(job.samples);
       for (uint64_t index : counted_) counters_[index].start();
     }
     start_ = cycle_;
@@ -356,6 +402,8 @@ class Simulation {
       out_.ready.set(ready);
       const bool decided = result_.ready.data && !(job.sink_stall && random_.chance(job.sink_stall));
       if (result_.ready.data) result_.ready.set(decided);
+      const uint64_t owner = cycle_ < begin ? sample - 1 : sample;
+      model_->begin_cycle(owner, record && job.activity && spare == 0);
       model_->settle();
 
       const bool taken = source.taken();
@@ -365,9 +413,12 @@ class Simulation {
       bool progress = taken || sink.taken() || results.taken();
       for (Tracer &tracer : tracers)
         if (!tracer.record(ticks * tracer.neurons, progress)) violate(SNNHW_EXTRA_TRACE, sample, step);
-      const uint64_t owner = cycle_ < begin ? sample - 1 : sample;
-      if (record && owner < job.samples)
-        for (size_t index = 0; index < watched_.size(); index++) job.counts[owner * watched_.size() + index] += watched_[index].get();
+      if (record && owner < job.samples) {
+        uint64_t *counts = job.counts + owner * (watched_.size() + transfers_.size() + Core::COLUMNS * cores_.size());
+        for (const Port &port : watched_) *counts++ += port.get();
+        for (const Transfers &queue : transfers_) *counts++ += count_bits(queue.valid, queue.ready, true);
+        for (const Core &core : cores_) core.count(counts, begun), counts += Core::COLUMNS;
+      }
       if (record && job.activity && spare == 0) {
         model_->settle_nets();
         for (uint64_t index : counted_) counters_[index].count(cycle_ - start_);
@@ -404,6 +455,8 @@ class Simulation {
   std::vector<Counter> counters_;
   std::vector<uint64_t> counted_;
   std::vector<Port> watched_;
+  std::vector<Transfers> transfers_;
+  std::vector<Core> cores_;
   Random random_{0};
   SnnhwJob *job_ = nullptr;
   uint64_t cycle_ = 0, start_ = 0;
@@ -423,6 +476,8 @@ void *snnhw_open(uint64_t design) {
 }
 
 void snnhw_close(void *simulation) { delete static_cast<Simulation *>(simulation); }
+
+void *snnhw_model(void *simulation) { return &static_cast<Simulation *>(simulation)->model(); }
 
 uint64_t snnhw_run(void *simulation, SnnhwJob *job) { return static_cast<Simulation *>(simulation)->run(*job); }
 

@@ -54,9 +54,12 @@ struct SnnhwJob {
   uint64_t patience;
   uint64_t abort_cycles;
   // Results. `spikes` and `membranes` hold one array for each layer, `membranes` may be null, and `spikes` come
-  // filled with a mark for "never written". `counts` is (samples, ports whose name begins with "count"): cycles
-  // in which each was high up to the last tick of a sample and the rest behind it, since the sample before; it comes
-  // filled with 0. `results` is (samples, result_bytes).
+  // filled with a mark for "never written". `counts` is (samples, columns), and comes filled with 0. Of all cycles up to
+  // the last tick of a sample and the rest behind it, since the sample before, it has: the sum of each port whose name
+  // begins with "count"; the transfers of each pair of ports "pass..._valid" and "pass..._ready"; of each layer with ports
+  // "state<k>_..." the events that leave. Of the cycles from the first transfer in to the last tick out it then has, of the
+  // same layer: those in which its adders wait, in which its output does, that are busy, that are stalled, that are idle.
+  // `results` is (samples, result_bytes).
   uint8_t *const *spikes;
   int32_t *const *membranes;
   int32_t *output;
@@ -74,6 +77,9 @@ struct SnnhwJob {
 // Make an instance of one of the designs of this library, with the harness round it; null when a port is missing.
 void *snnhw_open(uint64_t design);
 void snnhw_close(void *simulation);
+
+// The model inside, for what only its own library knows.
+void *snnhw_model(void *simulation);
 
 // Reset the design, load its weights, run the samples. Returns the violation, 0 for none.
 uint64_t snnhw_run(void *simulation, SnnhwJob *job);

@@ -7,7 +7,7 @@ from snnhw.cost.compare import Comparison, RatioRow, compare_points, compare_rec
 from snnhw.cost.compression import compare_encodings, compare_formats, encoding_tables, format_tables
 from snnhw.cost.constants import Constant, ConstantSet, constant_sets, load_constants
 from snnhw.cost.correlation import RankCorrelation, correlate, kendall_tau
-from snnhw.cost.counts import SIGNALS, Counts, check_counts
+from snnhw.cost.counts import Counts, check_counts
 from snnhw.cost.encodings import Encoding, Footprint, parse_encoding
 from snnhw.cost.energy import KINDS, Energy, Ratio, Term, ratio
 from snnhw.cost.factors import RungFactors, rung_factors
@@ -26,7 +26,6 @@ __all__ = [
     "DRAWS",
     "ENCODINGS",
     "KINDS",
-    "SIGNALS",
     "Architecture",
     "Band",
     "Calibration",

@@ -1,4 +1,4 @@
-"""Counts of what a core does, by the names its signals have in the hardware."""
+"""Counts of what a core does, by the names its signals have in the hardware, and what follows from them by width."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ import numpy as np
 
 from snnhw.errors import CheckFailed
 from snnhw.plan import Plan
-from snnhw.plan.accesses import SIGNALS, access_names
+from snnhw.plan.accesses import TIMES, count_names
 
-__all__ = ["SIGNALS", "Counts", "check_counts", "signals_of"]
+__all__ = ["Counts", "check_counts", "signals_of"]
+
 
 def signals_of(plan: Plan, layer: int) -> tuple[str, ...]:
-    """Return the signals that the core of a layer has."""
-    return access_names(plan.layers[layer])
+    """Return what is counted of the core of a layer in every sample."""
+    return count_names(plan.layers[layer])
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,20 @@ class Counts:
     Parameters
     ----------
     layers : tuple of mapping of str to int64 array, (samples,)
-        For each core the cycles in which a signal was high.
+        For each core what :func:`snnhw.plan.accesses.count_accesses` names.
     cycles : int64 array, (samples,)
         Clock cycles of each sample.
+    times : tuple of mapping of str to int64 array
+        For each core the cycles of each kind, :data:`snnhw.plan.accesses.TIMES`, of the first samples; empty where unknown.
     """
 
     layers: tuple[Mapping[str, np.ndarray], ...]
     cycles: np.ndarray
+    times: tuple[Mapping[str, np.ndarray], ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, layers: Sequence[Mapping[str, object]], cycles: object) -> "Counts":
-        """Check counts against the plan and give them their types."""
+        """Check counts against the plan and give them their types; those of `layers` that are cycles may be of fewer samples."""
         clocks = np.asarray(cycles)
         if clocks.ndim != 1 or clocks.size == 0 or clocks.dtype.kind not in "iu":
             raise ValueError(f"Cycles must be integers of at least one sample, not {clocks.dtype} of shape {clocks.shape}")
@@ -42,13 +46,15 @@ class Counts:
         kept = []
         for index, layer in enumerate(layers):
             counts = {}
-            for name in signals_of(plan, index):
+            timed = TIMES if all(TIMES[0] in layer for layer in layers) else ()
+            for name in (*signals_of(plan, index), *timed):
                 if name not in layer:
                     raise ValueError(f"Counts of layer {plan.layers[index].name!r} must have {name!r}")
                 counts[name] = values = np.asarray(layer[name])
-                if values.shape != clocks.shape or values.dtype.kind not in "iu":
+                wanted = (min(clocks.size, np.asarray(layer[TIMES[0]]).size),) if name in TIMES else clocks.shape
+                if values.shape != wanted or values.dtype.kind not in "iu":
                     raise ValueError(
-                        f"Counts {name!r} of layer {plan.layers[index].name!r} must be {clocks.size} integers, "
+                        f"Counts {name!r} of layer {plan.layers[index].name!r} must be {wanted[0]} integers, "
                         f"not {values.dtype} of shape {values.shape}"
                     )
                 if values.min() < 0:
@@ -56,16 +62,19 @@ class Counts:
                         f"Counts {name!r} of layer {plan.layers[index].name!r} must not be negative, not {values.min()}"
                     )
             kept.append(counts)
-        return cls(tuple(kept), clocks)
+        times = tuple({name: counts.pop(name) for name in TIMES if name in counts} for counts in kept)
+        return cls(tuple(kept), clocks, times if all(times) else ())
 
     @property
     def samples(self) -> int:
         return int(self.cycles.size)
 
     def mean(self, layer: int, signal: str) -> float:
-        """Return how often a signal of a core was high in a sample, on average; 0 for a signal it does not have."""
+        """Return a count of a core in a sample, on average; 0 for one that it does not have."""
         values = self.layers[layer].get(signal)
-        return 0.0 if values is None else int(values.sum()) / self.samples
+        if values is None and self.times:
+            values = self.times[layer].get(signal)
+        return 0.0 if values is None else int(values.sum()) / values.size
 
     @property
     def mean_cycles(self) -> float:
@@ -74,6 +83,8 @@ class Counts:
 
 def check_counts(plan: Plan, predicted: Counts, measured: Counts) -> int:
     """Require that every predicted count was measured, sample by sample, and return how many were compared.
+
+    Cycles of each kind are compared of the samples for which they are predicted.
 
     Raises
     ------
@@ -90,6 +101,9 @@ def check_counts(plan: Plan, predicted: Counts, measured: Counts) -> int:
         for name in signals_of(plan, index)
     ]
     rows.append(("the design", "cycles", predicted.cycles, measured.cycles))
+    if predicted.times and measured.times:
+        rows += [(f"layer {layer.name!r} (core {index})", name, expected, measured.times[index][name][:expected.size])
+                 for index, layer in enumerate(plan.layers) for name, expected in predicted.times[index].items()]
     for where, name, expected, found in rows:
         compared += expected.size
         wrong = np.flatnonzero(expected != found)

@@ -15,8 +15,8 @@ from snnhw.cost.constants import PROVENANCES, ConstantSet
 __all__ = ["KINDS", "STATIC", "Driver", "Energy", "Ratio", "Term", "ratio"]
 
 STATIC = "static"
-KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "currents", "membranes", "parameters", "flip-flops",
-         "clock", STATIC)
+KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "queues", "currents", "membranes", "parameters",
+         "flip-flops", "clock", STATIC)
 DRIVERS = 3
 
 

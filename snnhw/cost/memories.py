@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
+from snnhw.board import Board
 from snnhw.cost.constants import ConstantSet, Sram
 from snnhw.cost.energy import Term
-from snnhw.plan import LayerPlan, Memory
+from snnhw.plan import LayerPlan, Memory, Plan
+from snnhw.plan.accesses import queue_names
 from snnhw.plan.queued import Queued
-from snnhw.plan.ram import RamUse
+from snnhw.plan.ram import RamUse, queue_memories, queue_use
 from snnhw.plan.synapses import Dense
 
-__all__ = ["ACCESSES", "block_terms", "macro_terms"]
+__all__ = ["ACCESSES", "block_terms", "macro_terms", "queue_terms"]
 
 ACCESSES = (
     ("weights", "weights_read", False),
@@ -44,40 +46,72 @@ def _macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
     return size ** constants[sram.size_exponent].mid * width ** constants[sram.width_exponent].mid
 
 
-def macro_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
+def _queues(plan: Plan, layer: LayerPlan) -> list[tuple[Memory, str, bool]]:
+    """Return what counts as an access to a queue: its memory, the count, whether it writes. Those of lanes are registers."""
+    memories = queue_memories(plan, layer)
+    lanes = next((memory for memory in layer.memories if memory.role == "lane_queues"), None)
+    found = []
+    for name, place in queue_names(layer).items():
+        memory = lanes if place is None else memories[place]
+        assert memory is not None
+        found.append((memory, name, name.endswith("write")))
+    return found
+
+
+def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet) -> list[Term]:
     """Return the accesses of a core whose memories are SRAM macros; `counts` are those of a sample, by signal."""
     assert constants.sram is not None
-    read = constants.sram.read[constants.flavour]
+    sram, read = constants.sram, constants.sram.read[constants.flavour]
     memories = {memory.role: memory for memory in layer.memories}
+    accesses = [
+        (memories[role], role, counts[signal] * _at_once(layer, role, signal), writes)
+        for role, signal, writes in ACCESSES
+        if role in memories and signal in counts
+    ]
+    accesses += [(memory, "queues", counts[name], writes) for memory, name, writes in _queues(plan, layer) if name in counts]
     return [
         Term(
             layer.name,
-            role,
-            counts[signal] * _at_once(layer, role, signal) * _macro(memories[role], constants.sram, constants),
+            kind,
+            amount * _macro(memory, sram, constants),
             "access",
-            (read, constants.sram.write_per_read) if writes else (read,),
+            (read, sram.write_per_read) if writes else (read,),
         )
-        for role, signal, writes in ACCESSES
-        if role in memories and signal in counts
+        for memory, kind, amount, writes in accesses
     ]
 
 
 def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet, uses: Mapping[str, RamUse]) -> list[Term]:
-    """Return the accesses of a core whose memories lie in the RAM of an FPGA; `uses` are theirs, by role.
+    """Return the accesses of a core whose memories lie in the RAM of an FPGA; `uses` are theirs, by role."""
+    return [
+        _block_term(layer, role, counts[signal] * _at_once(layer, role, signal), writes, constants, uses[role])
+        for role, signal, writes in ACCESSES
+        if role in uses and signal in counts
+    ]
+
+
+def queue_terms(
+    plan: Plan, layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet, board: Board, *, lanes: bool = True
+) -> list[Term]:
+    """Return the accesses of the queues of a core in the RAM of an FPGA, or in its registers.
+
+    Queues of `lanes` are registers, which a simulation of signals has counted already.
+    """
+    return [
+        _block_term(layer, "queues", counts[name], writes, constants, queue_use(memory, board, layer))
+        for memory, name, writes in _queues(plan, layer)
+        if name in counts and (lanes or memory.role == "queue")
+    ]
+
+
+def _block_term(layer: LayerPlan, kind: str, accesses: float, writes: bool, constants: ConstantSet, use: RamUse) -> Term:
+    """Return the energy of accesses to a memory.
 
     Synthesis decodes the address for writes only: a read enables every block of the memory, a write one row of them.
     """
-    terms = []
-    for role, signal, writes in ACCESSES:
-        if role not in uses or signal not in counts:
-            continue
-        use = uses[role]
-        accesses = counts[signal] * _at_once(layer, role, signal)
-        parameter = constants.blocks.get(use.resource)
-        if parameter is None:
-            terms.append(Term(layer.name, role, accesses * use.memory.width, "bit", ("memory_toggles", "toggle")))
-        else:
-            blocks = use.blocks // use.memory.copies
-            enabled = -(-blocks // use.rows) if writes else blocks
-            terms.append(Term(layer.name, role, accesses * enabled, "access", (parameter,)))
-    return terms
+    parameter = constants.blocks.get(use.resource)
+    if parameter is None:
+        return Term(layer.name, kind, accesses * use.memory.width, "bit", ("memory_toggles", "toggle"))
+    blocks = use.blocks // use.memory.copies
+    enabled = -(-blocks // use.rows) if writes else blocks
+    return Term(layer.name, kind, accesses * enabled, "access", (parameter,))

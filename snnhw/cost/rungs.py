@@ -11,7 +11,7 @@ from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet
 from snnhw.cost.counts import Counts
 from snnhw.cost.energy import STATIC, Energy, Term
-from snnhw.cost.memories import block_terms, macro_terms
+from snnhw.cost.memories import block_terms, macro_terms, queue_terms
 from snnhw.plan import LayerPlan, Plan
 from snnhw.plan.area import estimate_area
 from snnhw.plan.queued import Queued
@@ -114,8 +114,11 @@ def _core_terms(plan: Plan, counts: Counts, constants: ConstantSet) -> list[Term
     return [term for layer in plan.layers for term in _operation_terms(layer, _means(counts, layer.index), constants)]
 
 
-def _target_terms(plan: Plan, counts: Counts, target: Target) -> list[Term]:
-    """Return what an FPGA spends beside its logic: memory accesses, clock, flip-flops, static power."""
+def _target_terms(plan: Plan, counts: Counts, target: Target, *, lane_queues: bool = True) -> list[Term]:
+    """Return what an FPGA spends beside its logic: memory accesses, clock, flip-flops, static power.
+
+    With or without the accesses of `lane_queues`, which are registers.
+    """
     uses: list[dict[str, RamUse]] = [{} for _ in plan.layers]
     for use in map_memories(plan, target.board):
         uses[use.layer][use.memory.role] = use
@@ -123,6 +126,11 @@ def _target_terms(plan: Plan, counts: Counts, target: Target) -> list[Term]:
         term
         for layer in plan.layers
         for term in block_terms(layer, _means(counts, layer.index), target.constants, uses[layer.index])
+    ]
+    terms += [
+        term
+        for layer in plan.layers
+        for term in queue_terms(plan, layer, _means(counts, layer.index), target.constants, target.board, lanes=lane_queues)
     ]
     cycles = counts.mean_cycles
     registers = target.flip_flops
@@ -166,11 +174,11 @@ def memory_energy(
     """Return rung A1: A0 and every memory access times the energy of an access of its size and width.
 
     Weight words, event list, membranes (the sweep of the leak), parameters; in a core with lists where each list lies, and the
-    currents: each word that is added is read and written, each neuron read, each word cleared. Neither clock nor leakage, nor
-    the queues between cores.
+    currents: each word that is added is read and written, each neuron read, each word cleared; what enters and leaves the queues
+    between cores and those of lanes. Neither clock nor leakage.
     """
     terms = _core_terms(plan, counts, asic)
-    terms += [term for layer in plan.layers for term in macro_terms(layer, _means(counts, layer.index), asic)]
+    terms += [term for layer in plan.layers for term in macro_terms(plan, layer, _means(counts, layer.index), asic)]
     return Energy(rung, "operations and memory accesses", basis, asic, tuple(terms), draws, seed)
 
 
@@ -239,6 +247,6 @@ def activity_energy(
         Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", "toggle"))
         for (layer, kind), count in sorted(sums.items())
     ]
-    terms += _target_terms(plan, counts, target)
+    terms += _target_terms(plan, counts, target, lane_queues=False)
     title = "signal toggles of the RTL, memory accesses, clock and static power"
     return Energy("R2", title, "simulated", target.constants, tuple(terms), draws, seed)

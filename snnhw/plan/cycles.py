@@ -331,7 +331,7 @@ def predict_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> np.ndarray:
     -------
     int64 array, (samples,)
     """
-    return _follow_chain(plan, trains) if plan.chained else simulate_control(plan, trains)[0]
+    return _follow_chain(plan, trains) if plan.chained else simulate_control(plan, trains).cycles
 
 
 def rest_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> int:
@@ -339,4 +339,4 @@ def rest_cycles(plan: Plan, trains: Mapping[str, np.ndarray]) -> int:
 
     The arguments are those of :func:`predict_cycles`.
     """
-    return int(simulate_control(plan, trains)[1].max(initial=0)) if plan.lags else 0
+    return int(simulate_control(plan, trains).rests.max(initial=0)) if plan.lags else 0

@@ -22,7 +22,7 @@ from snnhw.board import Board
 from snnhw.fixed import signed_bits
 from snnhw.plan.plan import LayerPlan, Memory, Plan
 
-__all__ = ["RamUse", "map_memories", "single_port_layers"]
+__all__ = ["RamUse", "map_memories", "queue_memories", "queue_use", "single_port_layers"]
 
 
 @dataclass(frozen=True)
@@ -178,15 +178,17 @@ def _single_port(layer: LayerPlan, kind: _Kind) -> RamUse:
     return RamUse(layer.index, memory, kind.resource, _blocks(rows, memory.width, width, kind.byte), (rows - 1) * memory.width)
 
 
-def _queues(plan: Plan, layer: LayerPlan) -> list[Memory]:
-    """Return the memories between a core and the sources that it may leave waiting: an event with its flags in a word."""
-    queues = []
-    for source in layer.sources:
-        if source.queue > 2:
+def queue_memories(plan: Plan, layer: LayerPlan) -> dict[int, Memory]:
+    """Return the memories between a core and the sources that it may leave waiting: an event with its flags in a word.
+
+    They are given by the place of the source. Of a first-in first-out memory, the last word is the register behind it.
+    """
+    queues = {}
+    for place, source in enumerate(layer.sources):
+        if source.queue:
             given = plan.layers[source.core] if source.core is not None else None
             bits = given.output_address_bits + given.value_bits if given is not None else plan.input_bits
-            # Of a first-in first-out memory, the last word is the register behind it.
-            queues.append(Memory("queue", source.queue - 1, bits + 2, "ram"))
+            queues[place] = Memory("queue", max(1, source.queue - 1), bits + 2, "ram")
     return queues
 
 
@@ -198,12 +200,18 @@ def _scores(plan: Plan, layer: LayerPlan) -> list[Memory]:
     return [Memory("scores", decision.classes, decision.score_bits + decision.age_bits, "ram")]
 
 
+def queue_use(memory: Memory, board: Board, layer: LayerPlan) -> RamUse:
+    """Return what one of the :func:`queue_memories` of a core becomes; a single word is registers."""
+    return _of_yosys(layer, memory, board) if memory.depth > 1 else RamUse(layer.index, memory, "logic", 0, 0)
+
+
 def map_memories(plan: Plan, board: Board) -> tuple[RamUse, ...]:
     """Return what every memory of `plan` becomes on `board`, the queues between cores and the scores of classes included."""
     chosen = single_port_layers(plan, board)
     uses = []
     for layer in plan.layers:
-        for memory in (*layer.memories, *_queues(plan, layer), *_scores(plan, layer)):
+        queues = (memory for memory in queue_memories(plan, layer).values() if memory.depth > 1)
+        for memory in (*layer.memories, *queues, *_scores(plan, layer)):
             if memory.role == "weights" and layer.index in chosen:
                 uses.append(_single_port(layer, _SINGLE_PORT[board.family]))
             else:

@@ -9,10 +9,13 @@ is done, sums are ready, or the last of them is taken. Within a cycle offers com
 then merges choose, forks and consumers take, which depends on registers too; then queues, the input and the cores go on.
 
 The names are those of :mod:`rtl_gen`: ``events``, ``accumulator``, ``walker``, ``currents``, ``finaliser`` and ``routing``.
+
+What a core does in each cycle follows from the same moments: see :class:`Occupancy`.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +24,7 @@ from snnhw.plan.queued import Queued
 from snnhw.plan.stages import ACCUMULATE_STAGES, OUTPUT_STAGES, WALK_STAGES, issue_stages, pause_slots, write_stage
 from snnhw.plan.synapses import Dense
 
-__all__ = ["simulate_control"]
+__all__ = ["Occupancy", "Schedule", "simulate_control"]
 
 NEVER = 1 << 62
 TICK = -1  # the address of a tick
@@ -29,6 +32,94 @@ FREE = 2  # timesteps behind in the currents, with which no third may begin
 
 Event = tuple[int, bool]
 """Address, and whether its timestep is the last of a sample."""
+
+Span = tuple[int, int]
+"""First cycle, and the one after the last."""
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """What a core did in the cycles of each sample, from the first transfer into the accelerator to the last tick out of it.
+
+    Every cycle is busy, stalled or idle. Each array is int64, (samples,).
+
+    Attributes
+    ----------
+    adders_waiting : int64 array
+        Cycles in which the adders had something to add, and waited for sums of theirs to be taken; where lanes have queues, of
+        all lanes together.
+    output_waiting : int64 array
+        Cycles in which an event or a tick was on offer and was not taken.
+    busy : int64 array
+        Cycles in which something was added or a neuron was updated.
+    stalled : int64 array
+        Other cycles in which the adders or the output waited.
+    idle : int64 array
+        All other cycles.
+    """
+
+    adders_waiting: np.ndarray
+    output_waiting: np.ndarray
+    busy: np.ndarray
+    stalled: np.ndarray
+    idle: np.ndarray
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen in an accelerator.
+
+    Attributes
+    ----------
+    cycles : int64 array, (samples,)
+        Cycles of each sample.
+    rests : int64 array, (samples,)
+        Cycles that follow its last tick until all is at rest.
+    cores : tuple of Occupancy
+        What each core does.
+    """
+
+    cycles: np.ndarray
+    rests: np.ndarray
+    cores: tuple[Occupancy, ...]
+
+
+class _Clock:
+    """The clock of a pipeline that stops as a whole: of a sample, in which ticks something happens, and where the clock halts."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []  # in ticks
+        self.halts: list[tuple[int, int]] = []  # before which tick, for how many cycles
+        self.late = 0  # cycles of all halts of earlier samples
+
+    def restart(self) -> None:
+        """Begin a sample."""
+        self.late += sum(length for _, length in self.halts)
+        self.spans, self.halts = [], []
+
+    def cycles(self) -> tuple[list[Span], list[Span]]:
+        """Return the cycles in which something happens, and those in which the clock halts."""
+        running, halted, late = [], [], self.late
+        spans = deque(self.spans)
+        for tick, length in (*self.halts, (NEVER, 0)):
+            while spans and spans[0][0] < tick:
+                first, end = spans.popleft()
+                running.append((first + late, min(end, tick) + late))
+                if end > tick:
+                    spans.appendleft((tick, end))
+            halted.append((tick + late, tick + late + length))
+            late += length
+        return running, halted[:-1]
+
+
+def _covered(spans: Sequence[Span], first: int, cycles: int) -> np.ndarray:
+    """Return how many of some spans have each cycle of a sample that begins with `first`: int64, (cycles,)."""
+    changes = np.zeros(cycles + 1, np.int64)
+    if spans:
+        bounds = np.clip(np.asarray(spans, np.int64) - first, 0, cycles)
+        np.add.at(changes, bounds[:, 0], 1)
+        np.add.at(changes, bounds[:, 1], -1)
+    return np.cumsum(changes[:-1])
 
 
 class _Producer:
@@ -127,6 +218,23 @@ class _Core(_Producer, _End):
         self._neuron = 0
         self._sums = NEVER  # cycle from which there are sums
         self._taking = NEVER  # tick in which the last of them is taken
+        self._updates = _Clock()  # of the finaliser
+
+    def restart(self) -> None:
+        """Begin a sample, for :meth:`occupancy`."""
+        self._updates.restart()
+
+    def occupancy(self, first: int, cycles: int) -> tuple[int, int, int, int]:
+        """Return the waiting cycles of the adders and of the output, and the busy and the stalled ones of a sample."""
+        added, waited = self._adders()
+        updated, held = self._updates.cycles()
+        busy = _covered([*added, *updated], first, cycles) > 0
+        adders, output = _covered(waited, first, cycles), _covered(held, first, cycles)
+        return (int(adders.sum()), int(output.sum()), int(busy.sum()), int(np.count_nonzero(~busy & (adders + output > 0))))
+
+    def _adders(self) -> tuple[list[Span], list[Span]]:
+        """Return the cycles of a sample in which something is added, and those in which adders wait, once for each that does."""
+        raise NotImplementedError
 
     def ready(self) -> bool:
         return not self.closed
@@ -144,6 +252,7 @@ class _Core(_Producer, _End):
             tick = self._halted - self._late
         else:
             if self._halted != NEVER:
+                self._updates.halts.append((self._halted - self._late, cycle - self._halted))
                 self._late += cycle - self._halted
                 self._halted = NEVER
             tick = cycle - self._late
@@ -182,6 +291,7 @@ class _Core(_Producer, _End):
             self.events.append((first + address - neuron + self._stages, (address, last)))
         self._free = first + after - neuron
         self._taking = self._free - 1
+        self._updates.spans.append((first, self._free))
         if after == self._outputs:
             self.events.append((self._free + self._stages, (TICK, last)))
             self._free += self._pause
@@ -214,6 +324,14 @@ class _DenseCore(_Core):
         self._loads: deque[int] = deque()  # ticks in which tiles are finished
         self._last = NEVER  # tick of the last slot of the list
         self._slow, self._blocked = 0, NEVER  # of the accumulators: cycles in which they stood still; since when they do
+        self._additions = _Clock()  # of the accumulators
+
+    def restart(self) -> None:
+        super().restart()
+        self._additions.restart()
+
+    def _adders(self) -> tuple[list[Span], list[Span]]:
+        return self._additions.cycles()
 
     def take(self, event: Event) -> None:
         if event[0] == TICK:
@@ -225,6 +343,7 @@ class _DenseCore(_Core):
 
     def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
         if self._blocked != NEVER and taken:
+            self._additions.halts.append((self._blocked - self._slow, cycle - self._blocked))
             self._slow += cycle - self._blocked
             self._blocked = NEVER
         tick = min(cycle, self._blocked) - self._slow
@@ -234,6 +353,7 @@ class _DenseCore(_Core):
             end = tick + self._tiles * self._slots
             loads.extend(range(tick + self._slots - 1 + ACCUMULATE_STAGES, end + ACCUMULATE_STAGES, self._slots))
             self._last = end - 1
+            self._additions.spans.append((tick + ACCUMULATE_STAGES, end + ACCUMULATE_STAGES))
         if self._blocked != NEVER:
             return False, self._first
         if loads and loads[0] == tick:
@@ -265,26 +385,38 @@ class _WalkingCore(_Core):
         super().__init__(layer)
         assert not isinstance(layer.synapses, Dense)
         self._lengths: list[int] = np.maximum(layer.synapses.list_lengths(), 1).tolist()
-        self._list: list[int] = []  # cycles of each event, the newest last
-        self._slots: deque[int] = deque()  # of the list that is read
+        self._words: list[int] = layer.synapses.added_words().tolist()
+        self._list: list[int] = []  # addresses of the events, the newest last
+        self._slots: deque[int] = deque()  # of the list that is read: cycles of each event
         # The slot, stage 0 and stage 1: cycles; 0 without one. The last slot of a timestep is negative.
         self._slot = self._found = self._walked = 0
         self._done = NEVER  # cycle of the last word in stage 1
         self._behind = 0  # timesteps that are over, and whose sums are not all taken
         self._ends: deque[int] = deque()  # cycles in which they are in the currents
         self._sweeping = False
+        self._added: deque[int] = deque()  # words that the slots add whose first is not issued yet
+        self._present = NEVER  # cycle from which there is a slot in stage 1
+        self._spans: tuple[list[Span], list[Span]] = [], []
+
+    def restart(self) -> None:
+        super().restart()
+        self._spans = [], []
+
+    def _adders(self) -> tuple[list[Span], list[Span]]:
+        return self._spans
 
     def take(self, event: Event) -> None:
         if event[0] == TICK:
             self.ticked = True
         else:
-            self._list.append(self._lengths[event[0]])
+            self._list.append(event[0])
 
     def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
         finished, closes = False, False
         if not self._walked or cycle == self._done:
             closes = self._walked < 0
             self._walked, self._found, self._slot, self._done = self._found, self._slot, 0, NEVER
+            self._present = cycle + 1
             if self.reading:
                 length = self._slots.popleft()
                 finished = not self._slots
@@ -299,6 +431,11 @@ class _WalkingCore(_Core):
         self._behind += closes - taken
         if self._walked and self._done == NEVER and self._behind < FREE:
             self._done = cycle + abs(self._walked)
+            added, waited = self._spans
+            if self._present <= cycle:
+                waited.append((self._present, cycle + 1))
+            end = self._done + WALK_STAGES + 1
+            added.append((end - self._added.popleft(), end))
         wake = self._done
         if not self._walked and (self._found or self._slot or (self.reading and not finished)):
             wake = cycle + 1
@@ -307,7 +444,8 @@ class _WalkingCore(_Core):
         return finished, wake
 
     def _hand_over(self, cycle: int) -> int:
-        self._slots = deque(self._list or [1])
+        self._slots = deque([self._lengths[address] for address in self._list] or [1])
+        self._added.extend([self._words[address] for address in self._list] or [0])
         self._list = []
         return NEVER if self._walked else cycle + 1
 
@@ -332,6 +470,14 @@ class _QueuedCore(_Core):
         self._behind = [0] * layer.lanes  # timesteps that are over, and whose sums are not all taken
         self._ends: list[deque[int]] = [deque() for _ in self._none]  # cycles in which they are in the currents
         self._sweeping = False
+        self._spans: tuple[list[Span], list[Span]] = [], []
+
+    def restart(self) -> None:
+        super().restart()
+        self._spans = [], []
+
+    def _adders(self) -> tuple[list[Span], list[Span]]:
+        return self._spans
 
     def take(self, event: Event) -> None:
         if event[0] == TICK:
@@ -342,13 +488,17 @@ class _QueuedCore(_Core):
     def _add(self, cycle: int, taken: bool) -> tuple[bool, int]:
         found, finished = self._found, False
         room = all(len(queue) < self._depth for queue in self._queues)
+        added, waited = self._spans
+        adds = False
         # Lanes first: an event that enters a queue in this cycle is seen in the next.
         for lane, queue in enumerate(self._queues):
             walked = self._walked[lane]
             if walked is not None:
                 left, ends = walked
                 if self._behind[lane] >= FREE:
+                    waited.append((cycle, cycle + 1))
                     continue
+                adds |= left > 0
                 if left > 1:
                     self._walked[lane] = left - 1, ends
                     continue
@@ -356,6 +506,8 @@ class _QueuedCore(_Core):
                     self._ends[lane].append(cycle + WALK_STAGES)
                     self._behind[lane] += 1
             self._walked[lane] = queue.popleft() if queue else None
+        if adds:
+            added.append((cycle + WALK_STAGES, cycle + WALK_STAGES + 1))
         if found is None or room:
             if found is not None:
                 words, ends = found
@@ -528,10 +680,15 @@ class _Skeleton:
         producer.ends.append(end)
         producer.taken.append(False)
 
-    def run(self, beats: deque[Event]) -> tuple[int, int]:
-        """Send the beats of a sample; return its cycles, and those that follow until nothing moves any more."""
+    def run(self, beats: deque[Event], watch: bool) -> tuple[int, int, list[tuple[int, int, int, int]]]:
+        """Send the beats of a sample; return its cycles, and those that follow until nothing moves any more.
+
+        And, to `watch` them, what each core does, see :meth:`_Core.occupancy`.
+        """
         source, sink, cores, merges = self.source, self.sink, self.cores, self.merges
         cycle = first = self._cycle
+        for core in cores:
+            core.restart()
         end = NEVER
         while True:
             moved = False
@@ -560,14 +717,15 @@ class _Skeleton:
                 assert end != NEVER, "something must move"
                 self._cycle = cycle + 1
                 # Nothing has moved in the last cycle.
-                return end + 1 - first, max(0, cycle - 1 - end)
+                cycles = end + 1 - first
+                return cycles, max(0, cycle - 1 - end), [core.occupancy(first, cycles) for core in cores] if watch else []
             cycle = cycle + 1 if moved else wake
 
 
-def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cycles of each sample, and those that follow its last tick until all is at rest: int64, (samples,).
+def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray], *, watch: bool = False) -> Schedule:
+    """Simulate the control of an accelerator, sample by sample.
 
-    The arguments are those of :func:`snnhw.plan.cycles.predict_cycles`.
+    The arguments are those of :func:`snnhw.plan.cycles.predict_cycles`; `cores` is empty unless they are to be watched.
     """
     skeleton = _Skeleton(plan)
     source = np.asarray(trains[plan.graph.input.name])
@@ -575,6 +733,7 @@ def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[np.n
     leaves = [np.ones_like(trains[layer.name], bool) if layer.spec.output == "state" else np.asarray(trains[layer.name]) != 0
               for layer in plan.layers]
     cycles, rests = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
+    found = np.zeros((len(plan.layers), 4, samples), np.int64)
     for sample in range(samples):
         beats: deque[Event] = deque()
         for step in range(timesteps):
@@ -583,5 +742,8 @@ def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[np.n
             beats.append((TICK, last))
             for core, train in zip(skeleton.cores, leaves, strict=True):
                 core.script.append((np.flatnonzero(train[sample, step])[::-1].tolist(), last))
-        cycles[sample], rests[sample] = skeleton.run(beats)
-    return cycles, rests
+        cycles[sample], rests[sample], watched = skeleton.run(beats, watch)
+        if watch:
+            found[:, :, sample] = watched
+    cores = tuple(Occupancy(*counts, cycles - counts[2] - counts[3]) for counts in found) if watch else ()
+    return Schedule(cycles, rests, cores)

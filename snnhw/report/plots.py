@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 __all__ = ["LadderBar", "Pair", "draw_ladder", "draw_pairs"]
 
-KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "currents", "membranes", "parameters", "flip-flops",
-         "clock", "static")
+KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "queues", "currents", "membranes", "parameters",
+         "flip-flops", "clock", "static")
 
 # Colours stand for variables of the style sheet, so that one picture serves dark and light.
 _INK, _QUIET, _GRID = "#010101", "#020202", "#030303"

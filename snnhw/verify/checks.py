@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnhw.plan.accesses import count_accesses
+from snnhw.plan.accesses import TIMES, count_accesses, count_times, predict_schedule, timed_samples
 from snnhw.plan.cycles import predict_cycles
 from snnhw.reference import run
 from snnhw.verify.compare import Comparison, compare
@@ -41,18 +41,28 @@ class Check:
 
 
 def check_undisturbed(simulator: Simulator, spikes: np.ndarray) -> Check:
-    """Run each sample for itself, with streams that never wait: words, cycles and accesses must be exact."""
+    """Run each sample for itself, with streams that never wait: words, cycles and counts must be exact.
+
+    Busy, stalled and idle cycles are compared of :func:`~snnhw.plan.accesses.timed_samples`.
+    """
     plan = simulator.plan
     trace = run(plan.graph, spikes)
     simulation = simulator.run(spikes, trace=True)
     comparison = compare(plan, trace, simulation, predict_cycles(plan, trace.spikes))
     counted = mismatches = 0
     wrong = ""
-    for layer, expected, got in zip(plan.layers, count_accesses(plan, trace.spikes), simulation.accesses, strict=True):
+    predicted = [dict(counts) for counts in count_accesses(plan, trace.spikes)]
+    if simulator.tapped:
+        timed = timed_samples(plan, trace.spikes)
+        schedule = predict_schedule(plan, {name: train[:timed] for name, train in trace.spikes.items()})
+        for counts, times in zip(predicted, count_times(schedule), strict=True):
+            counts.update(times)
+    for layer, expected, got in zip(plan.layers, predicted, simulation.accesses, strict=True):
         # Without taps there is nothing to count: `got` is empty.
         for name in got:
-            differs = np.flatnonzero(expected[name] != got[name])
-            counted += got[name].size
+            found = got[name][:expected[name].size] if name in TIMES else got[name]
+            differs = np.flatnonzero(expected[name] != found)
+            counted += found.size
             mismatches += differs.size
             if differs.size and not wrong:
                 sample = int(differs[0])

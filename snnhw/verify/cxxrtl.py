@@ -139,7 +139,7 @@ def write_nets(path: Path) -> None:
     }
     driven |= {tuple(port["bits"]) for port in module["ports"].values() if port["direction"] == "input"}
     # The ports that were added for the harness are no nets of the design.
-    added = re.compile(r"(trace|count)\d+_")
+    added = re.compile(r"(trace|count|state|pass)\d+_")
     path.write_text(
         json.dumps(
             {

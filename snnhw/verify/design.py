@@ -8,8 +8,10 @@ from pathlib import Path
 
 from snnhw.errors import FileError
 from snnhw.files import read_bytes
-from snnhw.plan import Plan
-from snnhw.plan.accesses import access_bits, access_names
+from snnhw.plan import LayerPlan, Plan
+from snnhw.plan.accesses import access_bits, access_names, queue_names
+from snnhw.plan.queued import Queued
+from snnhw.plan.synapses import Dense
 from snnhw.verify.packing import loading_word_bytes
 
 __all__ = ["TOP", "Design", "find_verilog"]
@@ -52,12 +54,42 @@ def _padded(bits: int) -> int:
     return -(-bits // 8) * 8
 
 
+def transfers(layer: LayerPlan) -> dict[str, tuple[list[str], list[str]]]:
+    """Return, for each of the :func:`~snnhw.plan.accesses.queue_names` of a core, the ``valid`` and ``ready`` of its queues."""
+    lanes = [f"layer{layer.index}.walker.queue_{lane}" for lane in range(layer.lanes)]
+    found = {}
+    for name, place in queue_names(layer).items():
+        side = "i" if name.endswith("write") else "o"
+        ends = [f"{queue}.{side}" for queue in (lanes if place is None else [f"queue{layer.index}_{place}"])]
+        found[name] = [f"{end}__valid" for end in ends], [f"{end}__ready" for end in ends]
+    return found
+
+
+def states(layer: LayerPlan) -> dict[str, list[str]]:
+    """Return the signals of a core that tell what it does in a cycle.
+
+    ``valid``, ``ready``, ``tick``: of its output. ``has``: adders that have something to add, or a finished sum; ``free``: they
+    may go on.
+    """
+    core = f"layer{layer.index}"
+    if isinstance(layer.synapses, Dense):
+        has, free = ["1'1"], [f"{core}.accumulator.advance"]
+    elif isinstance(layer.synapses, Queued):
+        has = [f"{core}.walker.present_{lane}" for lane in range(layer.lanes)]
+        free = [f"{core}.walker.currents.free__{lane}" for lane in range(layer.lanes)]
+    else:
+        has, free = [f"{core}.walker.present"], [f"{core}.walker.currents.free"]
+    return {"valid": [f"{core}.o__valid"], "ready": [f"{core}.o__ready"],
+            "tick": [f"{core}.o__payload[{layer.output_address_bits + 1}]"], "has": has, "free": free}
+
+
 @dataclass(frozen=True)
 class Design:
     """Hardware to be simulated.
 
     The design is the one that ships: without ports for a bench. Yosys flattens it and ties the trace and the access
-    signals of each layer to ports ``trace<k>_*`` and ``count<k>_*`` of the copy that is simulated.
+    signals of each layer to ports ``trace<k>_*`` and ``count<k>_*`` of the copy that is simulated. Of what several signals tell
+    together, :func:`transfers` and :func:`states` have the ports.
 
     Parameters
     ----------
@@ -98,13 +130,17 @@ class Design:
 
     @cached_property
     def taps(self) -> dict[str, tuple[str, int]]:
-        """Ports that are added for the harness: the signal each is tied to, and its bits, by name."""
+        """Ports that are added for the harness: the signals each is tied to, the highest first, and its bits, by name."""
         taps: dict[str, tuple[str, int]] = {}
         for layer in self.plan.layers if self.tapped else ():
             widths = {"valid": 1, "neuron": layer.output_address_bits, "membrane": layer.state_bits, "spike": 1}
             taps |= {f"trace{layer.index}_{name}": (f"layer{layer.index}.trace_{name}", bits) for name, bits in widths.items()}
             taps |= {f"count{layer.index}_{name}": (f"layer{layer.index}.{name}", access_bits(layer, name))
                      for name in access_names(layer)}
+            taps |= {f"state{layer.index}_{name}": (",".join(signals), len(signals)) for name, signals in states(layer).items()}
+            for name, (valid, ready) in transfers(layer).items():
+                taps |= {f"pass{layer.index}_{name}_valid": (",".join(valid), len(valid)),
+                         f"pass{layer.index}_{name}_ready": (",".join(ready), len(ready))}
         return taps
 
     @cached_property
@@ -134,8 +170,9 @@ class Design:
     def flatten(self) -> list[str]:
         """Return the Yosys commands that flatten the design and add the taps."""
         commands = [f"hierarchy -check -top {TOP}", "proc", "flatten", f"cd {TOP}"]
-        for port, (signal, bits) in self.taps.items():
-            commands += [f"add -output {port} {bits}", f"connect -set {port} \\{signal}"]
+        for port, (signals, bits) in self.taps.items():
+            tied = ",".join(signal if signal[0].isdigit() else f"\\{signal}" for signal in signals.split(","))
+            commands += [f"add -output {port} {bits}", f"connect -set {port} {tied}"]
         return [*commands, "cd .."]
 
     def clock_reads(self) -> list[str]:

@@ -1,7 +1,7 @@
 """The compiled harness through ctypes: one call runs many samples."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from snnhw.plan import Plan
 from snnhw.verify.packing import loading_words, pack_events
 from snnhw.verify.simulation import MISSING, Stalls
 
-__all__ = ["Conduct", "RawActivity", "RawRun", "run_library"]
+__all__ = ["Conduct", "RawActivity", "RawRun", "open_library", "run_library"]
 
 PATIENCE = 200_000
 """Cycles without a transfer or an update after which the accelerator is taken to be stuck."""
@@ -86,7 +86,7 @@ class RawActivity:
 class RawRun:
     """Results of a run, layers in the order of the plan; shapes as in :class:`snnhw.verify.Simulation`.
 
-    `counts` is int64, (samples, taps): the access signals of all layers, in the order of the ports. `results` is uint8,
+    `counts` is int64, (samples, columns): what was counted of all layers, in the order of the harness. `results` is uint8,
     (samples, bytes of a result): none when the accelerator does not decide.
     """
 
@@ -101,7 +101,8 @@ class RawRun:
     activity: RawActivity | None = None
 
 
-def _open(library: Path) -> ctypes.CDLL:
+def open_library(library: Path) -> ctypes.CDLL:
+    """Load a compiled simulator."""
     loaded = ctypes.CDLL(str(library))
     loaded.snnhw_open.restype, loaded.snnhw_open.argtypes = ctypes.c_void_p, [ctypes.c_uint64]
     loaded.snnhw_close.argtypes = [ctypes.c_void_p]
@@ -137,7 +138,8 @@ def _read_activity(loaded: ctypes.CDLL, simulator: int) -> RawActivity:
 class Conduct:
     """How a run is conducted; the fields are parameters of :meth:`snnhw.verify.Simulator.run`.
 
-    `rest` is the number of cycles between samples that are isolated.
+    `rest` is the number of cycles between samples that are isolated. `read` is called with the library and the simulation when all
+    is over, to read what only this library knows.
     """
 
     isolated: bool = True
@@ -146,11 +148,12 @@ class Conduct:
     order: int | None = None
     abort_cycles: int = 0
     activity: bool = False
+    read: Callable[[ctypes.CDLL, int], None] | None = None
 
 
 def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results: RawRun, conduct: Conduct, first: int) -> RawRun:
     """Run `spikes`, the samples from `first` on, and fill the arrays of `results`."""
-    loaded = _open(library)
+    loaded = open_library(library)
     simulator = loaded.snnhw_open(index)
     assert simulator, f"{library} lacks a port of the accelerator"
     try:
@@ -194,6 +197,8 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
                 f"{VIOLATIONS[broken]}: sample {first + job.violation_sample}, timestep {job.violation_step}, "
                 f"cycle {job.violation_cycle} of the run"
             )
+        if conduct.read is not None:
+            conduct.read(loaded, simulator)
         activity = _read_activity(loaded, simulator) if conduct.activity else None
         return replace(results, total_cycles=job.total_cycles, violation=violation, activity=activity)
     finally:
@@ -201,7 +206,7 @@ def _run_part(library: Path, index: int, plan: Plan, spikes: np.ndarray, results
 
 
 def run_library(
-    library: Path, index: int, plan: Plan, spikes: np.ndarray, conduct: Conduct, *, trace: bool, taps: int, threads: int
+    library: Path, index: int, plan: Plan, spikes: np.ndarray, conduct: Conduct, *, trace: bool, columns: int, threads: int
 ) -> RawRun:
     """Run samples through a design of a library, in `threads` instances of it side by side when the samples are independent.
 
@@ -217,8 +222,8 @@ def run_library(
         How.
     trace : bool
         Keep the membranes.
-    taps : int
-        Number of access signals.
+    columns : int
+        How much is counted of a sample.
     threads : int
         Most instances.
     """
@@ -228,7 +233,7 @@ def run_library(
         [np.zeros((samples, steps, layer.outputs), np.int32) for layer in plan.layers] if trace else None,
         np.zeros((samples, steps, plan.outputs), np.int32),
         np.zeros(samples, np.int64),
-        np.zeros((samples, taps), np.int64),
+        np.zeros((samples, columns), np.int64),
         np.zeros((samples, plan.decision.result_bytes if plan.decision is not None else 0), np.uint8),
     )
     # Samples of a network that never clears its state depend on each other.

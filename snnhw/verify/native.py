@@ -11,7 +11,7 @@ import numpy as np
 
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
-from snnhw.plan.accesses import access_names
+from snnhw.plan.accesses import TIMES, access_names, queue_names
 from snnhw.plan.cycles import rest_cycles
 from snnhw.reference import run
 from snnhw.verify.activity import gather_activity
@@ -130,7 +130,7 @@ class Simulator:
             raise ValueError(
                 f"Input spikes must have shape samples x timesteps x {plan.inputs}, none of them 0, not {spikes.shape}"
             )
-        taps = [(layer.index, name) for layer in plan.layers for name in access_names(layer)] if self.tapped else []
+        columns = _columns(plan) if self.tapped else []
         began = time.perf_counter()
         raw = run_library(
             self.folder / LIBRARY,
@@ -139,11 +139,11 @@ class Simulator:
             spikes,
             Conduct(isolated, rest_of(plan, spikes), stalls, order, abort_cycles, activity),
             trace=trace and self.tapped,
-            taps=len(taps),
+            columns=len(columns),
             threads=threads or os.cpu_count() or 1,
         )
         accesses: tuple[dict[str, np.ndarray], ...] = tuple({} for _ in plan.layers)
-        for column, (layer, name) in enumerate(taps):
+        for column, (layer, name) in enumerate(columns):
             accesses[layer][name] = raw.counts[:, column]
         names = [layer.name for layer in plan.layers]
         return Simulation(
@@ -162,6 +162,13 @@ class Simulator:
             build_seconds=self.build_seconds,
             run_seconds=time.perf_counter() - began,
         )
+
+
+def _columns(plan: Plan) -> list[tuple[int, str]]:
+    """Return the core and the name of each count, in the order of the harness."""
+    signals = [(layer.index, name) for layer in plan.layers for name in access_names(layer)]
+    transfers = [(layer.index, name) for layer in plan.layers for name in queue_names(layer)]
+    return [*signals, *transfers, *((layer.index, name) for layer in plan.layers for name in ("events_sent", *TIMES))]
 
 
 def compile_plan(

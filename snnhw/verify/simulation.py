@@ -110,8 +110,9 @@ class Simulation:
         Clock cycles of each sample, from the first input transfer to the transfer of the last output
         tick, both included. Zeros when the samples were not isolated.
     accesses : tuple of dict of str to int64 array, (samples,)
-        For each core, the cycles that each of its access signals was high, as :func:`snnhw.plan.count_accesses`
-        predicts them; from the last output tick of the sample before to that of the sample.
+        For each core what was counted, as :func:`snnhw.plan.accesses.count_accesses` predicts it, from the last output tick of
+        the sample before to that of the sample; and, from its first transfer on, the cycles of each kind, as
+        :func:`snnhw.plan.accesses.count_times` has them. The latter mean something only where samples were isolated.
     total_cycles : int
         Cycles of the whole run, without reset and loading.
     violation : str or None

@@ -8,7 +8,6 @@ from cost_plans import example
 
 from snnhw.board import load_board
 from snnhw.cost import (
-    SIGNALS,
     comparison_table,
     constants_table,
     energy_ladder,
@@ -19,6 +18,7 @@ from snnhw.cost import (
     predict_counts,
 )
 from snnhw.errors import CheckFailed, UsageError
+from snnhw.plan.accesses import TIMES
 
 DRAWS = 300
 
@@ -43,10 +43,13 @@ def test_predicted_counts_are_those_of_the_plan():
     found = predict_counts(plan, trains)
     assert np.array_equal(found.cycles, counts.cycles)
     # The parameters of the first layer are the same for all neurons; those of the second lie in a memory.
-    others = "sources_read", "currents_read", "currents_clear", "events_clear"
-    dense = {name for name in SIGNALS if name not in others}
+    dense = {"events_write", "events_read", "weights_read", "accumulate", "finalise", "membranes_read", "membranes_write",
+             "parameters_read", "events_sent"}
     assert [dense - set(layer) for layer in found.layers] == [{"parameters_read"}, set()]
     assert [set(layer) - dense for layer in found.layers] == [set(), set()]
+    assert [set(layer) for layer in found.times] == [set(TIMES)] * 2
+    for layer in found.times:
+        assert (layer["busy"] + layer["stalled"] + layer["idle"] == found.cycles).all()
 
 
 def test_results_are_json_and_repeatable():
@@ -193,7 +196,7 @@ def test_real_hardware_is_counted_exactly():
         "aliases": activity.aliases,
     }
     results = energy_ladder(plan, trains, measured=measured, draws=DRAWS)
-    assert results["count_identity"] == {"compared": 3 * (1 + 7 + 8), "different": 0, "engine": "cxxrtl"}
+    assert results["count_identity"] == {"compared": 3 * (1 + 8 + 9 + 2 * len(TIMES)), "different": 0, "engine": "cxxrtl"}
     a2, r1, r2 = (
         next(rung for rung in results["rungs"] if rung["rung"] == name and rung["constants_kind"] == "fpga")
         for name in ("A2", "R1", "R2")

@@ -14,11 +14,11 @@ from snnhw.cost import (
     network_metrics,
     operation_energy,
 )
-from snnhw.cost.flow import QUEUES, predict_counts
+from snnhw.cost.flow import predict_counts
 from snnhw.cost.rungs import accumulate_bits, place
 from snnhw.errors import CheckFailed
 from snnhw.plan import make_plan
-from snnhw.plan.accesses import count_accesses
+from snnhw.plan.accesses import TIMES, count_accesses
 from snnhw.plan.cycles import predict_cycles
 from snnhw.reference import run
 
@@ -46,7 +46,9 @@ def test_cycles_are_exact(name):
     results = estimate(plan, trains, draws=DRAWS)
     assert results["cycles"]["mean"] == predict_cycles(plan, trains).mean()
     assert results["cycles"]["label"] == results["microseconds"]["label"] == "exact"
-    assert (QUEUES in results["notes"]) == any(source.queue for layer in plan.layers for source in layer.sources)
+    queued = {layer.name for layer in plan.layers if any(source.queue for source in layer.sources) or layer.format == "queued"}
+    for rung in results["energy"][1:]:
+        assert {row["layer"] for row in rung["rows"] if row["kind"] == "queues"} == queued
 
 
 @pytest.mark.parametrize("name", ["conv", "recurrent", "graded"])
@@ -55,7 +57,7 @@ def test_real_hardware_is_counted_exactly(name):
     plan, trains = planned(name)
     measured = measured_by(plan, trains[plan.graph.input.name])
     results = energy_ladder(plan, trains, measured=measured, draws=DRAWS)
-    signals = sum(len(layer) for layer in count_accesses(plan, trains))
+    signals = sum(len(layer) + len(TIMES) for layer in count_accesses(plan, trains))
     assert results["count_identity"] == {"compared": 3 * (signals + 1), "different": 0, "engine": "cxxrtl"}
     rungs = {(rung["rung"], rung["constants_kind"]): rung for rung in results["rungs"]}
     assert rungs["R1", "asic"]["rows"] == rungs["A1", "asic"]["rows"]
@@ -68,7 +70,7 @@ def test_real_hardware_is_counted_exactly(name):
 def test_a_wrong_count_fails():
     plan, trains = planned("conv")
     counts = predict_counts(plan, trains)
-    assert check_counts(plan, counts, counts) == 3 * (sum(len(layer) for layer in counts.layers) + 1)
+    assert check_counts(plan, counts, counts) == 3 * (sum(len(layer) + len(TIMES) for layer in counts.layers) + 1)
     with pytest.raises(CheckFailed, match=r"^count 'cycles' of the design in sample 0 was predicted as "):
         check_counts(plan, counts, Counts.of(plan, counts.layers, counts.cycles + 7))
     layers = [dict(layer) for layer in counts.layers]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from snnhw.board import load_board
 from snnhw.cost import (
-    SIGNALS,
     Counts,
     activity_energy,
     check_counts,
@@ -30,7 +29,7 @@ from snnhw.cost.rungs import finaliser_bits, place
 from snnhw.errors import CheckFailed
 from snnhw.ir import Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import make_plan
-from snnhw.plan.accesses import count_accesses
+from snnhw.plan.accesses import count_accesses, count_names
 from snnhw.plan.area import estimate_area
 from snnhw.plan.cycles import predict_cycles
 
@@ -40,7 +39,7 @@ SEEDS = st.integers(0, 10_000)
 
 def counts_of(plan, **signals):
     """Return made-up counts of one sample of a one-layer plan."""
-    layer = {name: np.array([signals.get(name, 0)]) for name in SIGNALS}
+    layer = {name: np.array([signals.get(name, 0)]) for name in count_names(plan.layers[0])}
     return Counts.of(plan, [layer], np.array([signals.get("cycles", 1)]))
 
 
@@ -275,7 +274,7 @@ def test_other_number_of_samples_fails():
 )
 def test_counts_are_checked(change, message):
     plan = tiny()
-    layer = dict.fromkeys(SIGNALS, np.array([0]))
+    layer = dict.fromkeys(count_names(plan.layers[0]), np.array([0]))
     with pytest.raises(ValueError, match=message):
         Counts.of(plan, [layer | change], np.array([1]))
     with pytest.raises(ValueError, match=r"^Counts must have 1 layers, not 2$"):

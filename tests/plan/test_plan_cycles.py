@@ -122,7 +122,7 @@ def test_states_that_are_never_cleared_are_read_from_the_second_sample_on():
 def test_the_schedule_of_a_chain_is_that_of_its_simulated_control(seed):
     case = random_case(seed, largest=40)
     spikes = reference.run(case.plan.graph, case.spikes).spikes
-    assert predict_cycles(case.plan, spikes).tolist() == simulate_control(case.plan, spikes)[0].tolist()
+    assert predict_cycles(case.plan, spikes).tolist() == simulate_control(case.plan, spikes).cycles.tolist()
 
 
 def joined(hidden: int, timesteps: int, *sources: str) -> Plan:

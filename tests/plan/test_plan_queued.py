@@ -83,7 +83,7 @@ def test_the_schedule_is_that_of_the_control(data):
     plan = with_queues(make_plan(graph, lanes=lanes, formats="queued"), rng.integers(1, 6, len(weights)).tolist())
     trains = rng.random((2, graph.timesteps, sizes[0])) < rng.choice([0, 0.2, 0.6, 1], (2, graph.timesteps, 1))
     spikes = reference.run(graph, trains).spikes
-    np.testing.assert_array_equal(predict_cycles(plan, spikes), simulate_control(plan, spikes)[0])
+    np.testing.assert_array_equal(predict_cycles(plan, spikes), simulate_control(plan, spikes).cycles)
 
 
 def test_deeper_queues_keep_lanes_busier():
