@@ -54,12 +54,13 @@ def draw(constants: Parameters, name: str, *, draws: int = DRAWS, seed: int = 0)
 
     Each half is log-normal with its own width, so that a lopsided band keeps all three of its values.
     """
-    return _draw(constants.name, name, constants[name], draws, seed)
+    constant = constants[name]
+    return _draw(constants.name, constant.drawn_with or name, constant, draws, seed)
 
 
 @lru_cache(maxsize=256)
-def _draw(set_name: str, name: str, constant: Constant, draws: int, seed: int) -> np.ndarray:
-    key = hashlib.sha256(f"{set_name}/{name}".encode()).digest()
+def _draw(set_name: str, drawn_as: str, constant: Constant, draws: int, seed: int) -> np.ndarray:
+    key = hashlib.sha256(f"{set_name}/{drawn_as}".encode()).digest()
     normal = np.random.default_rng([seed, *key]).standard_normal(draws)
     below, above = np.log(constant.mid / constant.low), np.log(constant.high / constant.mid)
     values = constant.mid * np.exp(normal / NORMAL_95 * np.where(normal < 0, below, above))

@@ -41,6 +41,9 @@ class Constant(Record):
         ``"measured"``, ``"vendor"``, ``"derived"``, ``"scaled"`` or ``"assumed"``.
     source : str
         Where the value was read, and how it was computed from there.
+    drawn_with : str
+        Another parameter that rests on the same evidence: where its value is high, that of this one is high too. Empty for one that
+        is drawn by itself.
     """
 
     low: Positive
@@ -51,6 +54,7 @@ class Constant(Record):
     source: Text
     device: str = ""
     node: str = ""
+    drawn_with: str = ""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Constant":
@@ -99,6 +103,8 @@ _NEEDED = {
         "clock": "pJ/cycle",
         "flip_flop_clock": "pJ/flip-flop/cycle",
         "toggle": "pJ/toggle",
+        **{f"toggle_{kind}": "pJ/toggle" for kind in ("register", "carry", "local", "routed", "memory", "multiplier")},
+        "delayed_toggle": "1",
         "netlist_per_rtl_toggle": "1",
         "add_toggles": "toggle/bit",
         "memory_toggles": "toggle/bit",
