@@ -5,5 +5,5 @@ from snnhw.gates.delays import Delays, load_delays
 from snnhw.gates.netlist import CLASSES, Netlist, parse_netlist
 from snnhw.gates.simulate import FAMILIES, Family, GateRun, GateSimulator, gate_simulator, run_free, simulate_gates, synthesise
 
-__all__ = ["CLASSES", "FAMILIES", "BlockAccesses", "Delays", "Family", "GateActivity", "GateRun", "GateSimulator", "Grouping", "Key",
-           "Netlist", "gate_simulator", "load_delays", "parse_netlist", "run_free", "simulate_gates", "synthesise"]
+__all__ = ["CLASSES", "FAMILIES", "BlockAccesses", "Delays", "Family", "GateActivity", "GateRun", "GateSimulator", "Grouping",
+           "Key", "Netlist", "gate_simulator", "load_delays", "parse_netlist", "run_free", "simulate_gates", "synthesise"]

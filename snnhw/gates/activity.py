@@ -28,7 +28,8 @@ class Key:
     kind : str
         ``"accumulate"``, ``"finalise"`` or ``"logic"`` for toggles; the role of the memory for accesses.
     count : str
-        A class of :data:`snnhw.gates.netlist.CLASSES` for toggles; ``"<resource> reads"`` or ``"<resource> writes"`` for accesses.
+        A class of :data:`snnhw.gates.netlist.CLASSES` for toggles; ``"<resource> reads"`` or ``"<resource> writes"`` for
+        accesses.
     """
 
     layer: str
@@ -38,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True)
 class BlockAccesses:
-    """One memory block or multiplier: clock cycles in which it read, and in which it wrote; of a multiplier, changes of its factors."""
+    """One memory block: clock cycles in which it read, and in which it wrote. Of a multiplier, changes of its factors."""
 
     name: str
     kind: str

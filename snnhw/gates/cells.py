@@ -123,6 +123,13 @@ class Parts:
     flip_flops: list[FlipFlop] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
+    def on_clock(self, cell: Cell, clock: str, enable: str, default: int = LOW) -> int:
+        """Note the clock of a port and return the net of its enable, low where the clock stands still."""
+        if cell.net(clock) in (LOW, HIGH):
+            return LOW
+        self.clocks.append((cell.name, cell.net(clock)))
+        return cell.net(enable, default)
+
     def inner(self) -> int:
         """Return a new net."""
         self.nets += 1
@@ -154,7 +161,8 @@ def _sb_dff(parts: Parts, cell: Cell) -> None:
     if kind in ("R", "S") and reset != LOW:
         raise cell.refuse("an asynchronous reset")
     parts.clocks.append((cell.name, cell.net("C")))
-    parts.flip_flops.append(FlipFlop(cell.net("D"), cell.net("Q"), cell.net("E") if enabled else HIGH, reset, int("SS" in kind), enabled))
+    enable = cell.net("E") if enabled else HIGH
+    parts.flip_flops.append(FlipFlop(cell.net("D"), cell.net("Q"), enable, reset, int("SS" in kind), enabled))
 
 
 def _words(cell: Cell, names: Sequence[str], bits: int, step: int, count: int) -> tuple[int, ...]:
@@ -164,9 +172,9 @@ def _words(cell: Cell, names: Sequence[str], bits: int, step: int, count: int) -
 
 
 def _sb_ram40(parts: Parts, cell: Cell) -> None:
-    parts.clocks += [(cell.name, cell.net("RCLK")), (cell.name, cell.net("WCLK"))]
-    inputs = (cell.net("RCLKE", HIGH), cell.net("RE"), cell.net("WCLKE", HIGH), cell.net("WE"), *cell.bus("RADDR", 11),
-              *cell.bus("WADDR", 11), *cell.bus("MASK", 16), *cell.bus("WDATA", 16))
+    read, write = (parts.on_clock(cell, f"{side}CLK", f"{side}CLKE", HIGH) for side in "RW")
+    inputs = (read, cell.net("RE"), write, cell.net("WE"), *cell.bus("RADDR", 11), *cell.bus("WADDR", 11), *cell.bus("MASK", 16),
+              *cell.bus("WDATA", 16))
     parts.blocks.append(Block(cell.name, "ram40", "block_ram", inputs, _outputs(cell, "RDATA", 16),
                               options=(cell.number("READ_MODE"), cell.number("WRITE_MODE")),
                               words=_words(cell, [f"INIT_{row:X}" for row in range(16)], 16, 16, 16)))
@@ -181,12 +189,13 @@ def _sb_spram(parts: Parts, cell: Cell) -> None:
     parts.clocks.append((cell.name, cell.net("CLOCK")))
     if (cell.net("STANDBY"), cell.net("SLEEP"), cell.net("POWEROFF", HIGH)) != (LOW, LOW, HIGH):
         raise cell.refuse("a power mode")
-    inputs = (cell.net("CHIPSELECT"), cell.net("WREN"), *cell.bus("ADDRESS", 14), *cell.bus("DATAIN", 16), *cell.bus("MASKWREN", 4))
+    inputs = (cell.net("CHIPSELECT"), cell.net("WREN"), *cell.bus("ADDRESS", 14), *cell.bus("DATAIN", 16),
+              *cell.bus("MASKWREN", 4))
     parts.blocks.append(Block(cell.name, "spram", "single_port_ram", inputs, _outputs(cell, "DATAOUT", 16)))
 
 
-_MAC16_INPUTS = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI",
-                 "ACCUMCI", "SIGNEXTIN", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
+_MAC16_INPUTS = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT",
+                 "CI", "ACCUMCI", "SIGNEXTIN", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
 _MAC16_OPTIONS = ("C_REG", "A_REG", "B_REG", "D_REG", "TOP_8x8_MULT_REG", "BOT_8x8_MULT_REG", "PIPELINE_16x16_MULT_REG1",
                   "PIPELINE_16x16_MULT_REG2", "TOPOUTPUT_SELECT", "TOPADDSUB_LOWERINPUT", "TOPADDSUB_UPPERINPUT",
                   "TOPADDSUB_CARRYSELECT", "BOTOUTPUT_SELECT", "BOTADDSUB_LOWERINPUT", "BOTADDSUB_UPPERINPUT",
@@ -198,9 +207,11 @@ def _sb_mac16(parts: Parts, cell: Cell) -> None:
         parts.clocks.append((cell.name, cell.net("CLK")))
     if cell.number("NEG_TRIGGER"):
         raise cell.refuse("a falling clock edge")
-    inputs = (cell.net("CE", HIGH), *(net for port in "CABD" for net in cell.bus(port, 16)), *(cell.net(pin) for pin in _MAC16_INPUTS))
+    factors = (net for port in "CABD" for net in cell.bus(port, 16))
+    inputs = (cell.net("CE", HIGH), *factors, *(cell.net(pin) for pin in _MAC16_INPUTS))
     outputs = (*_outputs(cell, "O", 32), *(_outputs(cell, port, 1)[0] for port in ("CO", "ACCUMCO", "SIGNEXTOUT")))
-    parts.blocks.append(Block(cell.name, "mac16", "multiplier", inputs, outputs, True, tuple(cell.number(name) for name in _MAC16_OPTIONS)))
+    options = tuple(cell.number(name) for name in _MAC16_OPTIONS)
+    parts.blocks.append(Block(cell.name, "mac16", "multiplier", inputs, outputs, True, options))
 
 
 # ---------------------------------------------------------------------- ECP5
@@ -260,13 +271,12 @@ def _dp16kd(parts: Parts, cell: Cell) -> None:
     inputs: tuple[int | None, ...] = ()
     outputs: tuple[int | None, ...] = ()
     for side in "AB":
-        if cell.nets.get(f"CLK{side}") and cell.net(f"CLK{side}") != LOW:
-            parts.clocks.append((cell.name, cell.net(f"CLK{side}")))
+        enable = parts.on_clock(cell, f"CLK{side}", f"CE{side}")
         if cell.text(f"CLK{side}MUX", f"CLK{side}") == "INV" or cell.text(f"REGMODE_{side}", "NOREG") != "NOREG":
             raise cell.refuse("a falling clock edge or an output register")
         if cell.text("RESETMODE", "SYNC") != "SYNC" and cell.net(f"RST{side}") != LOW:
             raise cell.refuse("an asynchronous reset")
-        inputs += (cell.net(f"CE{side}"), cell.net(f"WE{side}"), cell.net(f"RST{side}"), *cell.pins(f"AD{side}", 14),
+        inputs += (enable, cell.net(f"WE{side}"), cell.net(f"RST{side}"), *cell.pins(f"AD{side}", 14),
                    *cell.pins(f"DI{side}", 18))
         outputs += cell.pins(f"DO{side}", 18, None)
     options = (*(cell.number(f"DATA_WIDTH_{side}", 18) for side in "AB"),
@@ -289,7 +299,8 @@ def _mult18(parts: Parts, cell: Cell) -> None:
     if any(cell.text(f"REG_{stage}_CLK", "NONE") != "NONE" for stage in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT")):
         raise cell.refuse("registers")
     inputs = (cell.net("SIGNEDA"), cell.net("SIGNEDB"), *cell.pins("A", 18), *cell.pins("B", 18))
-    parts.blocks.append(Block(cell.name, "mult18", "multiplier", tuple(net or LOW for net in inputs), cell.pins("P", 36, None), True))
+    outputs = cell.pins("P", 36, None)
+    parts.blocks.append(Block(cell.name, "mult18", "multiplier", tuple(net or LOW for net in inputs), outputs, True))
 
 
 CONVERT: dict[str, Callable[[Parts, Cell], None]] = {

@@ -14,11 +14,13 @@ from snnhw.errors import UsageError
 if TYPE_CHECKING:
     from snnhw.gates.netlist import Netlist
 
-__all__ = ["STEP_PS", "DelayRecord", "Delays", "load_delays"]
+__all__ = ["CARRIES", "STEP_PS", "DelayRecord", "Delays", "load_delays"]
 
 STEP_PS = 10
 """Resolution of the simulation."""
 FOLDER = Path(__file__).resolve().parent / "delays"
+CARRIES = "SB_CARRY", "CCU2C.S", "CCU2C.COUT"
+"""Tables that a carry chain enters without a connection."""
 MAX_PS = 40_000  # what the time wheel of the simulator holds
 
 Picoseconds = Annotated[float, Field(ge=0, le=MAX_PS, allow_inf_nan=False)]
@@ -34,9 +36,12 @@ class DelayRecord(BaseModel):
     devices : tuple of str
         Beginnings of the device names it holds for.
     cells : mapping of str to mapping of str to float
-        For each kind of table the delay from each pin to its output; of other cells ``clock``, or ``input`` for those that settle.
-    connection_median, connection_spread : float
-        Connections between cells: log-normal, by its median and the standard deviation of its logarithm.
+        For each kind of table the delay from each pin to its output; of other cells ``clock``, or ``input`` for those that
+        settle.
+    connections : tuple of float
+        Quantiles, evenly spaced from 0 to 1, of the connections between cells.
+    carry_connection : float
+        From a carry chain into a table.
     source : str
         Where the numbers are from.
     """
@@ -47,8 +52,8 @@ class DelayRecord(BaseModel):
     title: str
     devices: tuple[str, ...]
     cells: dict[str, dict[str, Picoseconds]]
-    connection_median: Picoseconds
-    connection_spread: Annotated[float, Field(ge=0, le=3)]
+    connections: Annotated[tuple[Picoseconds, ...], Field(min_length=2)]
+    carry_connection: Picoseconds
     source: str
 
 
@@ -77,36 +82,43 @@ class Delays:
 
     def cell(self, kind: str, pin: str) -> int:
         """Return the steps from a pin of a table to its output."""
-        return 0 if self.record is None else max(1, round(self.record.cells[kind][pin] / STEP_PS))
+        return 0 if self.record is None else _steps(self.record.cells[kind][pin])
 
     def launch(self, kind: str) -> int:
         """Return the steps from the clock to the output of a cell, or through one that is no table."""
         if self.record is None:
             return 0
         times = self.record.cells["register" if kind == "input" else kind]
-        return max(1, round(next(iter(times.values())) / STEP_PS))
+        return _steps(next(iter(times.values())))
 
     @property
     def connection(self) -> int:
         """Steps of a middling connection."""
-        return 0 if self.record is None else max(1, round(self.record.connection_median / STEP_PS))
+        return 0 if self.record is None else _steps(float(np.median(self.record.connections)))
 
     def wires(self, netlist: "Netlist") -> list[list[int]]:
-        """Return the steps of the connection to each input of each table: none in a carry chain or beside a table."""
+        """Return the steps of the connection to each input of each table: none along a carry chain or from beside it."""
         if self.record is None:
             return [[0] * len(table.inputs) for table in netlist.tables]
         rng = np.random.default_rng(self.seed)
-        sigma = self.record.connection_spread if self.spread else 0.0
-        limit = MAX_PS // STEP_PS
+        record, middle = self.record, self.connection
+        places = np.linspace(0, 1, len(record.connections))
         result = []
         for table in netlist.tables:
-            drawn = self.record.connection_median * np.exp(sigma * rng.standard_normal(len(table.inputs))) / STEP_PS
+            drawn = np.interp(rng.random(len(table.inputs)), places, record.connections)
             row = []
-            for net, steps in zip(table.inputs, drawn, strict=True):
-                near = netlist.classes[net] in ("carry", "local")
-                row.append(0 if near else int(min(limit, max(1, round(float(steps))))))
+            for net, picoseconds in zip(table.inputs, drawn, strict=True):
+                kind = netlist.classes[net]
+                if kind == "carry":
+                    row.append(0 if table.kind in CARRIES else _steps(record.carry_connection))
+                else:
+                    row.append(0 if kind == "local" else _steps(float(picoseconds)) if self.spread else middle)
             result.append(row)
         return result
+
+
+def _steps(picoseconds: float) -> int:
+    return max(1, round(picoseconds / STEP_PS))
 
 
 @lru_cache

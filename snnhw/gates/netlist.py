@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ CLASSES = ("register", "carry", "local", "routed", "memory", "multiplier")
 same cell reads; a table otherwise; data of a memory; a product."""
 
 _IGNORED = "$scopeinfo",
-_PADS = {"SB_IO", "SB_GB", "TRELLIS_IO"}
 _CARRIES = {"SB_CARRY", "CCU2C.COUT"}
 _JOINED = {"PFUMX", "L6MUX21"}  # multiplexers that lie beside the tables they choose from
 _NEVER = (1 << 32) - 1
@@ -116,7 +115,8 @@ class Netlist:
         if done < len(cells):
             loop = next(number for number, count in enumerate(missing) if count)
             names = self.names[next(net for net in cells[loop][1] if net is not None)]
-            raise UsageError(f"netlist {self.top!r} must not have loops without a flip-flop, {(names or ('a net',))[0]!r} is in one")
+            name = names[0] if names else "a net"
+            raise UsageError(f"netlist {self.top!r} must not have loops without a flip-flop, {name!r} is in one")
         blocks = dict(zip(settling, level[len(self.tables):], strict=True))
         return tuple(level[:len(self.tables)]), tuple(blocks.get(index, 0) for index in range(len(self.blocks)))
 
@@ -143,23 +143,26 @@ class Netlist:
         levels, block_levels = self.levels
         times = delays if delays is not None else Delays.none()
         wires = times.wires(self)
-        lines = [f"netlist {self.nets} {self.clock} {count} {int(delays is not None)} {times.launch('input')} {times.launch('register')}"]
-        lines += [f"port {name} {int(is_input)} {len(nets)} {' '.join(map(str, nets))}" for name, (is_input, nets) in self.ports.items()]
+        edges = f"{times.launch('input')} {times.launch('register')}"
+        lines = [f"netlist {self.nets} {self.clock} {count} {int(delays is not None)} {edges}"]
+        lines += [f"port {name} {int(is_input)} {len(nets)} {_row(nets)}" for name, (is_input, nets) in self.ports.items()]
         lines.append("groups " + " ".join(str(group if group >= 0 else _NEVER) for group in groups))
         for index, (table, level) in enumerate(zip(self.tables, levels, strict=True)):
             pad = 5 - len(table.inputs)
             inputs = [*table.inputs, *(LOW,) * pad]
             own = [*(times.cell(table.kind, pin) for pin in table.pins), *(0,) * pad]
-            lines.append(f"table {level} {table.function:x} {table.output} {_row(inputs)} {_row(own)} {_row([*wires[index], *(0,) * pad])}")
+            wire = [*wires[index], *(0,) * pad]
+            lines.append(f"table {level} {table.function:x} {table.output} {_row(inputs)} {_row(own)} {_row(wire)}")
         lines += [
-            f"flop {item.data} {item.enable} {item.reset} {item.output} {item.reset_value} {int(item.reset_needs_enable)} {item.initial}"
+            "flop " + _row([item.data, item.enable, item.reset, item.output, item.reset_value, int(item.reset_needs_enable),
+                            item.initial])
             for item in self.flip_flops
         ]
         for block, level, (reads, writes) in zip(self.blocks, block_levels, accesses, strict=True):
             outputs = [_NEVER if net is None else net for net in block.outputs]
             words = "" if block.words is None else f" {len(block.words)} {' '.join(f'{word:x}' for word in block.words)}"
-            lines.append(f"block {block.kind} {level} {times.launch(block.kind)} {times.connection} {reads} {writes} {len(block.inputs)} "
-                         f"{_row(block.inputs)} {len(outputs)} {_row(outputs)} {_row(block.options)}{words}")
+            head = _row([level, times.launch(block.kind), times.connection, reads, writes, len(block.inputs), *block.inputs])
+            lines.append(f"block {block.kind} {head} {len(outputs)} {_row(outputs)} {_row(block.options)}{words}")
         return "\n".join(lines) + "\n"
 
 
@@ -199,13 +202,12 @@ def parse_netlist(path: Path, top: str, clock: str) -> Netlist:
     for name, item in module["netnames"].items():
         for bit, number in enumerate(item["bits"]):
             if number in numbers and isinstance(number, int):
-                named.setdefault(numbers[number], []).append((bool(item["hide_name"]), f"{name}[{bit}]" if len(item["bits"]) > 1 else name))
+                full = f"{name}[{bit}]" if len(item["bits"]) > 1 else name
+                named.setdefault(numbers[number], []).append((bool(item["hide_name"]), full))
     parts = Parts(len(numbers) - 2)
     for cell in cells:
         if cell.kind not in CONVERT:
-            what = "pads" if cell.kind in _PADS else "known cells"
-            raise UsageError(f"netlist {top!r} must be of {what if what == 'known cells' else 'cells without pads'}, "
-                             f"{cell.name!r} is a {cell.kind}")
+            raise UsageError(f"netlist {top!r} must be of {', '.join(sorted(CONVERT))}, and {cell.name!r} is a {cell.kind}")
         CONVERT[cell.kind](parts, cell)
     if clock not in ports:
         raise UsageError(f"netlist {top!r} must have the clock {clock!r}, its ports are {', '.join(ports)}")
@@ -214,5 +216,4 @@ def parse_netlist(path: Path, top: str, clock: str) -> Netlist:
         if other != tick:
             raise UsageError(f"netlist {top!r} must have one clock, {clock!r}, and cell {name!r} has another")
     names = tuple(tuple(name for _, name in sorted(named.get(number, []))) for number in range(parts.nets))
-    netlist = Netlist(top, parts.nets, tick, ports, names, tuple(parts.tables), tuple(parts.flip_flops), tuple(parts.blocks))
-    return replace(netlist, tables=tuple(replace(table, inputs=table.inputs) for table in parts.tables))
+    return Netlist(top, parts.nets, tick, ports, names, tuple(parts.tables), tuple(parts.flip_flops), tuple(parts.blocks))

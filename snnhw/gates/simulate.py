@@ -20,8 +20,8 @@ from snnhw.gates.delays import Delays, load_delays
 from snnhw.gates.netlist import Netlist, parse_netlist
 from snnhw.plan import Plan
 from snnhw.reference import run
-from snnhw.tools import find_program, run_program, run_yosys
-from snnhw.verify.builds import COMPILER_INSTALL, LIBRARY, cached_build, compile_library, harness_sources, tool_versions
+from snnhw.tools import run_yosys
+from snnhw.verify.builds import LIBRARY, cached_build, compile_library, harness_sources, tool_versions
 from snnhw.verify.compare import output_of
 from snnhw.verify.design import TOP
 from snnhw.verify.harness import Conduct, open_library, run_library
@@ -96,7 +96,9 @@ def synthesise(commands: Sequence[str], top: str, family: str, *, clock: str = "
     return parse_netlist(cached_build(parts, make)[0] / "netlist.json", top, clock)
 
 
-def gate_simulator(plan: Plan, *, board: Board | None = None, family: str = "ice40", folder: Path | None = None) -> "GateSimulator":
+def gate_simulator(
+    plan: Plan, *, board: Board | None = None, family: str = "ice40", folder: Path | None = None
+) -> "GateSimulator":
     """Map the core of an accelerator to cells.
 
     Parameters
@@ -120,8 +122,10 @@ def gate_simulator(plan: Plan, *, board: Board | None = None, family: str = "ice
     return GateSimulator(plan, netlist, board.device if board is not None else DEVICES[family])
 
 
-def simulate_gates(plan: Plan, spikes: np.ndarray, *, board: Board | None = None, family: str = "ice40", delayed: bool = False) -> "GateRun":
-    """Map the core of an accelerator to cells and run samples through them; see :func:`gate_simulator`, :meth:`GateSimulator.run`."""
+def simulate_gates(
+    plan: Plan, spikes: np.ndarray, *, board: Board | None = None, family: str = "ice40", delayed: bool = False
+) -> "GateRun":
+    """Map the core of an accelerator to cells and run samples: :func:`gate_simulator`, then :meth:`GateSimulator.run`."""
     return gate_simulator(plan, board=board, family=family).run(spikes, delayed=delayed)
 
 
@@ -203,9 +207,11 @@ class GateSimulator:
         wrong = np.argwhere(raw.output != expected)
         if wrong.size:
             sample, step, neuron = wrong[0]
-            raise CheckFailed(f"netlist of network {plan.graph.name!r}: output neuron {neuron} of timestep {step} of sample {sample} must be "
-                              f"{expected[sample, step, neuron]}, not {raw.output[sample, step, neuron]}; {len(wrong)} of "
-                              f"{expected.size} words differ")
+            raise CheckFailed(
+                f"netlist of network {plan.graph.name!r}: output neuron {neuron} of timestep {step} of sample {sample} must be "
+                f"{expected[sample, step, neuron]}, not {raw.output[sample, step, neuron]}; {len(wrong)} of {expected.size} "
+                f"words differ"
+            )
         return GateRun(raw.output, raw.cycles, found[0], time.perf_counter() - began)
 
 
@@ -217,8 +223,8 @@ def _read(loaded: ctypes.CDLL, model: int, netlist: Netlist, grouping: Grouping,
     groups = np.zeros((samples, len(grouping.keys)), np.uint64)
     loaded.gates_activity.argtypes = [*[ctypes.c_void_p] * 5, ctypes.c_uint64]
     loaded.gates_activity(model, toggles.ctypes.data, settled.ctypes.data, highs.ctypes.data, groups.ctypes.data, samples)
-    counts = [array.astype(np.int64) for array in (toggles, settled, highs, groups)]
-    return GateActivity(netlist, grouping, int(sizes[2]), *counts, slowest_steps=int(sizes[3]))
+    return GateActivity(netlist, grouping, int(sizes[2]), toggles.astype(np.int64), settled.astype(np.int64),
+                        highs.astype(np.int64), groups.astype(np.int64), int(sizes[3]))
 
 
 def run_free(netlist: Netlist, cycles: int, *, inputs: Mapping[str, int] | None = None, clock: str = "clk", warm: int = 16,
@@ -253,7 +259,8 @@ def run_free(netlist: Netlist, cycles: int, *, inputs: Mapping[str, int] | None 
         names = (ctypes.c_char_p * max(1, len(held)))(*(name.encode() for name in held))
         values = np.array([*held.values(), 0], np.uint64)
         if loaded.gates_free_run(model, clock.encode(), names, values.ctypes.data, len(held), warm, cycles):
-            raise UsageError(f"netlist {netlist.top!r} must have the ports {', '.join([clock, *held])}, it has {', '.join(netlist.ports)}")
+            wanted = ", ".join([clock, *held])
+            raise UsageError(f"netlist {netlist.top!r} must have the ports {wanted}, it has {', '.join(netlist.ports)}")
         return _read(loaded, model, netlist, grouping, 1)
     finally:
         loaded.gates_close(model)
