@@ -63,7 +63,7 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
     assert constants.sram is not None
     sram, read = constants.sram, constants.sram.read[constants.flavour]
     memories = {memory.role: memory for memory in layer.memories}
-    accesses = [
+    accesses: list[tuple[Memory, str, float, bool]] = [
         (memories[role], role, counts[signal] * _at_once(layer, role, signal), writes)
         for role, signal, writes in ACCESSES
         if role in memories and signal in counts

@@ -125,6 +125,7 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
             Events that leave the core, without ticks.
     """
     result = []
+    schedule: Schedule | None = None
     for layer in plan.layers:
         events = events_of(layer, trains)
         samples, timesteps, _ = events.shape
@@ -149,7 +150,13 @@ def count_accesses(plan: Plan, trains: Mapping[str, np.ndarray]) -> tuple[dict[s
                       "currents_clear": np.full(samples, timesteps * cleared, np.int64)}
             if isinstance(synapses, Queued):
                 counts["weights_read"] = counts["accumulate"] = each @ synapses.lengths.sum(axis=1)
-                counts["lane_queues_write"] = counts["lane_queues_read"] = _lane_events(synapses, events)
+                if len(layer.sources) > 1:
+                    # Which event comes last, and enters all queues, is decided when they meet.
+                    schedule = schedule or simulate_control(plan, trains)
+                    entered = schedule.entered[layer.index]
+                else:
+                    entered = _lane_events(synapses, events)
+                counts["lane_queues_write"] = counts["lane_queues_read"] = entered
             if layer.source_fields:
                 counts["sources_read"] = written
         counts |= {"finalise": updates, "membranes_read": updates - unread, "membranes_write": updates}

@@ -75,13 +75,16 @@ class Schedule:
         Cycles of each sample.
     rests : int64 array, (samples,)
         Cycles that follow its last tick until all is at rest.
+    entered : int64 array, (cores, samples)
+        Events that enter the queues of the lanes of each core; 0 of a core without.
     cores : tuple of Occupancy
-        What each core does.
+        What each core does; empty if they were not watched.
     """
 
     cycles: np.ndarray
     rests: np.ndarray
-    cores: tuple[Occupancy, ...]
+    entered: np.ndarray
+    cores: tuple[Occupancy, ...] = ()
 
 
 class _Clock:
@@ -203,10 +206,13 @@ class _Core(_Producer, _End):
         The list is complete and waits for its reader.
     ticked : bool
         It is completed in this cycle.
+    entered : int
+        Events that have entered queues of lanes, of all samples.
     """
 
     def __init__(self, layer: LayerPlan):
         super().__init__()
+        self.entered = 0
         self.script: deque[tuple[list[int], bool]] = deque()
         self.wake, self.closed, self.ticked = NEVER, False, False
         self.reading = False
@@ -514,6 +520,7 @@ class _QueuedCore(_Core):
                 for queue, count in zip(self._queues, words, strict=True):
                     if count or ends:
                         queue.append((count, ends))
+                        self.entered += 1
             self._found, self._slot = self._slot, None
             if self.reading:
                 self._slot = self._slots.popleft()
@@ -733,7 +740,7 @@ def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray], *, watch: boo
     leaves = [np.ones_like(trains[layer.name], bool) if layer.spec.output == "state" else np.asarray(trains[layer.name]) != 0
               for layer in plan.layers]
     cycles, rests = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
-    found = np.zeros((len(plan.layers), 4, samples), np.int64)
+    found, entered = np.zeros((4, len(plan.layers), samples), np.int64), np.zeros((len(plan.layers), samples + 1), np.int64)
     for sample in range(samples):
         beats: deque[Event] = deque()
         for step in range(timesteps):
@@ -743,7 +750,9 @@ def simulate_control(plan: Plan, trains: Mapping[str, np.ndarray], *, watch: boo
             for core, train in zip(skeleton.cores, leaves, strict=True):
                 core.script.append((np.flatnonzero(train[sample, step])[::-1].tolist(), last))
         cycles[sample], rests[sample], watched = skeleton.run(beats, watch)
+        entered[:, sample + 1] = [core.entered for core in skeleton.cores]
         if watch:
-            found[:, :, sample] = watched
-    cores = tuple(Occupancy(*counts, cycles - counts[2] - counts[3]) for counts in found) if watch else ()
-    return Schedule(cycles, rests, cores)
+            found[:, :, sample] = np.transpose(watched)
+    cores = tuple(Occupancy(adders, output, busy, stalled, cycles - busy - stalled)
+                  for adders, output, busy, stalled in found.transpose(1, 0, 2)) if watch else ()
+    return Schedule(cycles, rests, np.diff(entered, axis=1), cores)
