@@ -29,9 +29,10 @@ REVISION = 1
 Structure = Literal["none", "unstructured", "bank"]
 
 CONVOLUTION = replace(MNIST, hidden=0, timesteps=6, held_out=1000, float_samples=50_000, float_epochs=3, float_rate=4e-3,
-                      samples=10_000, epochs=2)
+                      samples=10_000, epochs=2, rate=4e-3, batch=64)
 CHANNELS = 16, 32
 SMALL_BATCH = 64  # of the float network
+SPARED = "conv1"  # 3 % of the weights, which see the image: they are not pruned
 
 
 @dataclass(frozen=True, order=True)
@@ -173,8 +174,15 @@ class ConvolutionStudy(GridStudy):
     """A small convolutional network: two convolutions with stride 2, and the classes.
 
     Without structure, the smallest weights of each layer are pruned: those of the whole network would be the last layer. A bank
-    is what one lane stores for one presynaptic channel: of a kernel all its positions, of the last layer those of the image.
+    is what one lane stores for one presynaptic channel: of a kernel all its positions, of the last layer those of the image. The
+    first layer is not pruned.
     """
+
+    def grid_key(self, what: str, seed: int, point: GridPoint, **more: Any) -> dict[str, Any]:
+        return super().grid_key(what, seed, point, channels=CHANNELS, spared=SPARED, **more)
+
+    def masks(self, weights: Mapping[str, np.ndarray], point: GridPoint) -> dict[str, np.ndarray]:
+        return super().masks(weights, point) | {SPARED: np.ones(weights[SPARED].shape, bool)}
 
     def _key(self, what: str, **more: Any) -> dict[str, Any]:
         return super()._key(what, network=self.name, channels=CHANNELS, **more)
