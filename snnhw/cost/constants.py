@@ -42,8 +42,8 @@ class Constant(Record):
     source : str
         Where the value was read, and how it was computed from there.
     drawn_with : str
-        Another parameter that rests on the same evidence: where its value is high, that of this one is high too. Empty for one that
-        is drawn by itself.
+        Another parameter that rests on the same evidence: where its value is high, that of this one is high too. Empty for
+        one that is drawn by itself.
     """
 
     low: Positive

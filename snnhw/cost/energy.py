@@ -11,6 +11,7 @@ import numpy as np
 
 from snnhw.cost.bands import DRAWS, Band, draw, format_energy
 from snnhw.cost.constants import PROVENANCES, ConstantSet
+from snnhw.cost.sampling import Sampling
 
 __all__ = ["KINDS", "STATIC", "Driver", "Energy", "Ratio", "Term", "ratio"]
 
@@ -86,6 +87,8 @@ class Energy:
         The sum.
     draws, seed : int
         Of the Monte-Carlo. Energies to be compared must agree in both.
+    sampling : Sampling or None
+        Of what was counted on some of the samples only. Its error is not in the band, which is that of the constants.
     """
 
     rung: str
@@ -95,6 +98,7 @@ class Energy:
     terms: tuple[Term, ...]
     draws: int = DRAWS
     seed: int = 0
+    sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
         for term in self.terms:
@@ -109,7 +113,8 @@ class Energy:
         if record["constants"] != constants.name:
             raise ValueError(f"Constants must be {record['constants']!r}, not {constants.name!r}")
         terms = tuple(Term(layer, kind, amount, unit, tuple(names)) for layer, kind, amount, unit, names in record["terms"])
-        return cls(record["rung"], record["title"], record["basis"], constants, terms, draws, seed)
+        sampling = Sampling(**record["sampling"]) if record.get("sampling") else None
+        return cls(record["rung"], record["title"], record["basis"], constants, terms, draws, seed, sampling)
 
     def part(self, *, layer: str | None = None, kind: str | None = None, static: bool | None = None) -> "Energy":
         """Return the part that belongs to a layer, to a kind, or that is static (or is not)."""

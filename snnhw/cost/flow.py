@@ -1,6 +1,6 @@
 """What the commands ``estimate`` and ``energy`` compute, as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from snnhw.cost.constants import ConstantSet, constant_sets, load_constants
 from snnhw.cost.counts import Counts, check_counts
 from snnhw.cost.energy import Energy
 from snnhw.cost.metrics import network_metrics
+from snnhw.cost.netlist import NetlistActivity, netlist_energy
 from snnhw.cost.results import (
     Json,
     comparison_json,
@@ -34,6 +35,10 @@ DEFAULT_ASIC, DEFAULT_BOARD = "asic45", "icebreaker"
 IDLE_POLICY = (
     "a sample is charged for its own cycles only: between samples the clock is stopped and static power is not counted; "
     "'idle' says what a second of waiting costs"
+)
+GATES = (
+    "the netlist is that of the core alone, without pads and board; delays of connections are drawn from those of a placed and "
+    "routed design"
 )
 NET_CLASSES = (
     "synthesis decides which nets there are and where they run: toggles of RTL signals are scaled to those of a netlist, "
@@ -174,10 +179,11 @@ def energy_ladder(
     asic: ConstantSet | None = None,
     fpga: ConstantSet | None = None,
     flip_flops: int | None = None,
+    netlists: Sequence[NetlistActivity] = (),
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Json:
-    """Return the energy ladder of the same samples: A0, A1, A2 predicted, R1 and R2 measured.
+    """Return the energy ladder of the same samples: A0, A1, A2 predicted, R1, R2, R3 and R4 measured.
 
     Parameters are those of :func:`estimate`, and
 
@@ -189,6 +195,8 @@ def energy_ladder(
         :func:`snnhw.plan.accesses.count_accesses` predicts them. ``"toggles"``: for each signal its toggles in all samples
         together, each wire under one name; ``"aliases"``: its further names, and the one that stands in toggles.
         ``"engine"``: str.
+    netlists : sequence of NetlistActivity
+        What the synthesised netlist did with some of the samples, without delays and with them.
 
     Raises
     ------
@@ -209,6 +217,7 @@ def energy_ladder(
             full_energy(plan, found, target, rung="R1", basis="simulated", draws=draws, seed=seed),
             activity_energy(plan, found, toggles, target, aliases=aliases, draws=draws, seed=seed),
         ]
+    energies += [netlist_energy(plan, counts, activity, target, draws=draws, seed=seed) for activity in netlists]
     results = _common(plan, trains, counts, target)
     return results | {
         "label": "simulated" if measured is not None else "estimated",
@@ -217,7 +226,12 @@ def energy_ladder(
         "comparison": comparison_json(energies),
         "count_identity": identity,
         "constants": [constants_json(cells), constants_json(target.constants)],
-        "notes": _notes(plan, *([NET_CLASSES] if measured is not None else [])),
+        "netlists": [
+            {"family": item.family, "delayed": item.delayed, "samples": [int(sample) for sample in item.samples],
+             "flip_flops": item.flip_flops, "glitches": item.glitches, "cells": dict(item.cells)}
+            for item in netlists
+        ],
+        "notes": _notes(plan, *([NET_CLASSES] if measured is not None else []), *([GATES] if netlists else [])),
         "draws": draws,
         "seed": seed,
     }

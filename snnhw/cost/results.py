@@ -1,7 +1,7 @@
 """Results as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
@@ -57,6 +57,7 @@ def energy_json(energy: Energy, metrics: Mapping[str, float]) -> Json:
         "constants_kind": energy.constants.kind,
         "unit": "pJ per sample",
         **_amounts(energy),
+        "sampling": asdict(energy.sampling) if energy.sampling is not None else None,
         **energy_metrics(energy, metrics),
         "static": _amounts(energy.part(static=True)),
         "dynamic": _amounts(energy.part(static=False)),
@@ -135,6 +136,8 @@ _STEPS = (
     ("A1", "R1", "error of the predicted counts"),
     ("A2", "R1", "error of the predicted counts"),
     ("A2", "R2", "activity that a count of operations cannot see"),
+    ("R2", "R3", "what synthesis makes of the signals: nets by class, and memory blocks that are really enabled"),
+    ("R3", "R4", "glitches, by the delays of cells and connections"),
 )
 
 

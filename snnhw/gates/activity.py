@@ -93,8 +93,8 @@ class Grouping:
         listed = list(keys)
         blocks = []
         for block in netlist.blocks:
-            layer, _ = _owner([block.name], layers)
-            role = "multiply" if block.resource == "multiplier" else _role(block.name)
+            layer, part = _owner([block.name], layers)
+            role = part if block.resource == "multiplier" else _role(block.name)
             blocks.append((len(listed), len(listed) + 1))
             listed += [Key(layer, role, f"{block.resource} {what}") for what in ("reads", "writes")]
         return cls(tuple(listed), tuple(nets), tuple(blocks))

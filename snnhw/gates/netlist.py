@@ -121,6 +121,17 @@ class Netlist:
         return tuple(level[:len(self.tables)]), tuple(blocks.get(index, 0) for index in range(len(self.blocks)))
 
     @property
+    def product_bits(self) -> float:
+        """Mean product of the widths of the factors of its multipliers: nets that are not constant, each once; 0 without any."""
+        factors = {"mac16": (slice(17, 33), slice(33, 49)), "mult18": (slice(2, 20), slice(20, 38))}
+        products = []
+        for block in self.blocks:
+            if block.kind in factors:
+                one, other = (len(set(block.inputs[where]) - {LOW, HIGH}) for where in factors[block.kind])
+                products.append(one * other)
+        return sum(products) / len(products) if products else 0.0
+
+    @property
     def cells(self) -> dict[str, int]:
         """Number of parts by kind."""
         return dict(Counter([*(table.kind for table in self.tables), *("flip-flop" for _ in self.flip_flops),

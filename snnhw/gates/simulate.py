@@ -14,6 +14,7 @@ from snnhw.board import Board
 from snnhw.build.family import FAMILIES as BUILD_FAMILIES
 from snnhw.build.source import read_source
 from snnhw.build.synthesis import placed_memories
+from snnhw.cost.netlist import NetlistActivity
 from snnhw.errors import CheckFailed, UsageError
 from snnhw.gates.activity import GateActivity, Grouping
 from snnhw.gates.delays import Delays, load_delays
@@ -119,7 +120,7 @@ def gate_simulator(
         synthesis = BUILD_FAMILIES[family].synthesis(board)
     commands = [*source.read, *(placed_memories(source, board) if board is not None else ())]
     netlist = synthesise(commands, TOP, family, clock="aclk", files=source.files, synthesis=synthesis)
-    return GateSimulator(plan, netlist, board.device if board is not None else DEVICES[family])
+    return GateSimulator(plan, netlist, board.device if board is not None else DEVICES[family], family)
 
 
 def simulate_gates(
@@ -143,12 +144,25 @@ class GateRun:
         Toggles and memory accesses.
     seconds : float
         Of the simulation.
+    delayed : bool
+        Whether it had delays.
+    family : str
+        Of the cells.
     """
 
     output: np.ndarray
     cycles: np.ndarray
     activity: GateActivity
     seconds: float
+    delayed: bool = False
+    family: str = ""
+
+    def measured(self, samples: np.ndarray) -> NetlistActivity:
+        """Return what the energy model takes; `samples` are the numbers of those that were run."""
+        activity = self.activity
+        counts = {(key.layer, key.kind, key.count): values for key, values in activity.totals.items()}
+        return NetlistActivity(np.asarray(samples), counts, activity.flip_flops, activity.netlist.product_bits, self.delayed,
+                               self.family, activity.glitches, activity.netlist.cells)
 
 
 @dataclass(frozen=True)
@@ -163,11 +177,14 @@ class GateSimulator:
         Its cells.
     device : str
         As board files name it: decides the delays.
+    family : str
+        Of the cells.
     """
 
     plan: Plan
     netlist: Netlist
     device: str
+    family: str
 
     def run(self, spikes: np.ndarray, *, delayed: bool = False, seed: int = 0, spread: bool = True) -> GateRun:
         """Run samples after a reset, each when the one before it is over.
@@ -212,7 +229,7 @@ class GateSimulator:
                 f"{expected[sample, step, neuron]}, not {raw.output[sample, step, neuron]}; {len(wrong)} of {expected.size} "
                 f"words differ"
             )
-        return GateRun(raw.output, raw.cycles, found[0], time.perf_counter() - began)
+        return GateRun(raw.output, raw.cycles, found[0], time.perf_counter() - began, delayed, self.family)
 
 
 def _read(loaded: ctypes.CDLL, model: int, netlist: Netlist, grouping: Grouping, samples: int) -> GateActivity:
