@@ -11,7 +11,7 @@ from snnhw.plan.queued import Queued
 from snnhw.plan.ram import RamUse, queue_memories, queue_use
 from snnhw.plan.synapses import Dense
 
-__all__ = ["ACCESSES", "block_terms", "macro_terms", "queue_terms"]
+__all__ = ["ACCESSES", "block_term", "block_terms", "macro", "macro_terms", "queue_terms"]
 
 ACCESSES = (
     ("weights", "weights_read", False),
@@ -39,7 +39,7 @@ def _at_once(layer: LayerPlan, role: str, signal: str) -> int:
     return synapses.banks if role == "currents" and signal == "accumulate" and not isinstance(synapses, Dense | Queued) else 1
 
 
-def _macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
+def macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
     """Return the energy of an access to one copy of a memory, in units of an access to the reference macro."""
     size = max(memory.depth * memory.width, sram.smallest_bits) / REFERENCE_BITS
     width = max(memory.width, sram.narrowest_bits) / REFERENCE_WIDTH
@@ -73,7 +73,7 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
         Term(
             layer.name,
             kind,
-            amount * _macro(memory, sram, constants),
+            amount * macro(memory, sram, constants),
             "access",
             (read, sram.write_per_read) if writes else (read,),
         )
@@ -84,7 +84,7 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
 def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet, uses: Mapping[str, RamUse]) -> list[Term]:
     """Return the accesses of a core whose memories lie in the RAM of an FPGA; `uses` are theirs, by role."""
     return [
-        _block_term(layer, role, counts[signal] * _at_once(layer, role, signal), writes, constants, uses[role])
+        block_term(layer, role, counts[signal] * _at_once(layer, role, signal), writes, constants, uses[role])
         for role, signal, writes in ACCESSES
         if role in uses and signal in counts
     ]
@@ -98,13 +98,13 @@ def queue_terms(
     Queues of `lanes` are registers, which a simulation of signals has counted already.
     """
     return [
-        _block_term(layer, "queues", counts[name], writes, constants, queue_use(memory, board, layer))
+        block_term(layer, "queues", counts[name], writes, constants, queue_use(memory, board, layer))
         for memory, name, writes in _queues(plan, layer)
         if name in counts and (lanes or memory.role == "queue")
     ]
 
 
-def _block_term(layer: LayerPlan, kind: str, accesses: float, writes: bool, constants: ConstantSet, use: RamUse) -> Term:
+def block_term(layer: LayerPlan, kind: str, accesses: float, writes: bool, constants: ConstantSet, use: RamUse) -> Term:
     """Return the energy of accesses to a memory.
 
     Synthesis decodes the address for writes only: a read enables every block of the memory, a write one row of them.
