@@ -8,7 +8,7 @@ import numpy as np
 
 from snnhw.cost.bands import DRAWS, Band
 from snnhw.cost.constants import ConstantSet
-from snnhw.cost.correlation import RankCorrelation, correlate
+from snnhw.cost.correlation import RankCorrelation, correlate, kendall_tau
 from snnhw.cost.energy import ratio
 from snnhw.cost.factors import RungFactors, rung_factors
 from snnhw.cost.metrics import energy_metrics
@@ -16,7 +16,7 @@ from snnhw.cost.monotone import Violation, find_violations
 from snnhw.cost.pareto import pareto_front
 from snnhw.cost.points import DesignPoint, common_rungs, load_points
 
-__all__ = ["Comparison", "RatioRow", "compare_points", "compare_records", "scatter", "select"]
+__all__ = ["Comparison", "RatioRow", "TextbookRow", "compare_points", "compare_records", "scatter", "select"]
 
 Json = dict[str, Any]
 FORMULA = "A1"
@@ -54,6 +54,30 @@ class RatioRow:
 
 
 @dataclass(frozen=True)
+class TextbookRow:
+    """What a model of papers says of the points, beside the rungs.
+
+    Attributes
+    ----------
+    model, title, hardware : str
+        Name, and what its constants are of: never the hardware of the rungs, so that its joules are not compared with theirs.
+    points : int
+        How many points have it.
+    tau : dict of str to float
+        By rung, Kendall's tau-b of the order in which both put the points.
+    ratios : tuple of (str, str, float)
+        For the pairs that were asked for: over, under, and the ratio at the middle constants.
+    """
+
+    model: str
+    title: str
+    hardware: str
+    points: int
+    tau: dict[str, float]
+    ratios: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What rungs say about design points.
 
@@ -75,6 +99,8 @@ class Comparison:
         Where less costs more.
     compared : int
         How many comparisons the violations are of.
+    textbook : tuple of TextbookRow
+        The models of papers, where points have them.
     conclusion : tuple of str
         The same in sentences.
     """
@@ -87,6 +113,7 @@ class Comparison:
     fronts: dict[str, tuple[str, ...]]
     violations: tuple[Violation, ...]
     compared: int
+    textbook: tuple[TextbookRow, ...]
     conclusion: tuple[str, ...]
 
     def correlation(self, first: str, second: str) -> RankCorrelation | None:
@@ -104,6 +131,7 @@ class Comparison:
             "pareto": {rung: list(names) for rung, names in self.fronts.items()},
             "violations": [asdict(found) for found in self.violations],
             "compared": self.compared,
+            "textbook": [asdict(row) for row in self.textbook],
             "conclusion": list(self.conclusion),
         }
 
@@ -125,7 +153,7 @@ def _point_json(point: DesignPoint) -> Json:
     return {"name": point.name, "network": point.network, "bits": point.bits, "sparsity": point.sparsity,
             "structure": point.structure, "seed": point.seed, "rate": point.rate, "accuracy": point.accuracy,
             "formats": dict(point.formats), "cycles": point.cycles, "seconds": point.seconds, "metrics": dict(point.metrics),
-            "rungs": rungs}
+            "rungs": rungs, "textbook": [found.as_json() for found in point.textbook.values()]}
 
 
 def compare_records(records: Sequence[Mapping[str, Any]], *, sets: Mapping[str, ConstantSet] | None = None,
@@ -155,7 +183,8 @@ def compare_points(points: Sequence[DesignPoint], *, pairs: Sequence[tuple[str, 
     fronts = {rung: front for rung in rungs if (front := _front(points, rung))}
     violations, compared = find_violations(points, rungs)
     ratios = _ratios(points, pairs, rungs)
-    bare = Comparison(points, rungs, correlations, ratios, factors, fronts, tuple(violations), compared, ())
+    bare = Comparison(points, rungs, correlations, ratios, factors, fronts, tuple(violations), compared,
+                      _textbook(points, pairs, rungs), ())
     return replace(bare, conclusion=conclude(bare))
 
 
@@ -183,6 +212,23 @@ def _ratios(points: Sequence[DesignPoint], pairs: Sequence[tuple[str, str]], run
                 above, below = one.energies[rung], other.energies[rung]
                 share = float(np.mean(above.drawn_pj > below.drawn_pj))
                 rows.append(RatioRow(over, under, rung, above.mid_pj / below.mid_pj, ratio(above, below).band, share))
+    return tuple(rows)
+
+
+def _textbook(points: Sequence[DesignPoint], pairs: Sequence[tuple[str, str]], rungs: Sequence[str]) -> tuple[TextbookRow, ...]:
+    found = {model: energy for point in points for model, energy in point.textbook.items()}
+    rows = []
+    for model, one in found.items():
+        having = [point for point in points if model in point.textbook]
+        taus: dict[str, float] = {}
+        for rung in rungs:
+            both = [(point.textbook[model].mid_pj, point.energies[rung].mid_pj) for point in having if rung in point.energies]
+            if len(both) > 1 and np.isfinite(tau := float(kendall_tau(*np.array(both).T))):
+                taus[rung] = tau
+        energies = {point.name: point.textbook[model].mid_pj for point in having}
+        ratios = tuple((over, under, energies[over] / energies[under]) for over, under in pairs
+                       if over in energies and energies.get(under, 0.0) > 0)
+        rows.append(TextbookRow(model, one.title, one.hardware, len(having), taus, ratios))
     return tuple(rows)
 
 

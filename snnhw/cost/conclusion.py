@@ -43,6 +43,7 @@ def conclude(comparison: "Comparison") -> tuple[str, ...]:
     for step in comparison.factors:
         if measured is not None and step.upper == measured and step.lower in ("A1", "A2"):
             sentences += _factor_sentences(step)
+    sentences += _textbook_sentences(comparison, measured)
     sentences += _front_sentences(comparison, measured)
     sentences += _violation_sentences(comparison)
     sentences += _assumed_sentences(comparison)
@@ -130,6 +131,16 @@ def _factor_sentences(found: RungFactors) -> list[str]:
         text += (" At its largest it is "
                  + " times ".join(f"{plain_number(factor)} ({one} to {other})" for one, other, factor in found.steps) + ".")
     return [text]
+
+
+def _textbook_sentences(comparison: "Comparison", measured: str | None) -> list[str]:
+    if measured is None:
+        return []
+    found = [f"{row.model} {row.tau[measured]:.2f}" for row in comparison.textbook if measured in row.tau]
+    if not found:
+        return []
+    return [f"Models of papers order the points as {measured} does with a Kendall tau of {_listed(found)}; their joules are of "
+            "other hardware and are not compared."]
 
 
 def _front_sentences(comparison: "Comparison", measured: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet, constant_sets, load_constants
 from snnhw.cost.energy import Energy
 from snnhw.cost.metrics import sample_seconds
+from snnhw.cost.textbook import TextbookEnergy
 from snnhw.errors import UsageError
 
 __all__ = ["RUNGS", "DesignPoint", "common_rungs", "load_points", "rung_key"]
@@ -48,6 +49,8 @@ class DesignPoint:
         Mean of a sample.
     metrics : mapping of str to float
         By their NeuroBench names, see :mod:`snnhw.cost.metrics`.
+    textbook : mapping of str to TextbookEnergy
+        By model, what the models of papers say of the same samples.
     """
 
     name: str
@@ -63,6 +66,7 @@ class DesignPoint:
     formats: Mapping[str, str] = field(default_factory=dict)
     cycles: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    textbook: Mapping[str, TextbookEnergy] = field(default_factory=dict)
 
     @property
     def rungs(self) -> tuple[str, ...]:
@@ -83,7 +87,8 @@ class DesignPoint:
         ----------
         record : mapping
             ``energy``: list of what :func:`snnhw.cost.results.energy_json` wrote. The other fields are those of this class, all
-            optional; without ``name`` the point is named after them. ``format`` may stand for ``formats``.
+            optional; without ``name`` the point is named after them. ``format`` may stand for ``formats``; ``textbook`` is a list
+            of what :meth:`TextbookEnergy.as_json` returned.
         sets : mapping of str to ConstantSet
             Constants that do not come with the package, by name.
         draws, seed : int
@@ -95,7 +100,9 @@ class DesignPoint:
             energies[rung_key(energy)] = energy
         given = {name: record[name] for name in _FIELDS if record.get(name) is not None}
         formats = record.get("formats") or record.get("format") or {}
-        return cls(name=str(record.get("name") or describe(record)), energies=energies, formats=formats, **given)
+        textbook = {row["model"]: TextbookEnergy.from_json(row) for row in record.get("textbook", ())}
+        name = str(record.get("name") or describe(record))
+        return cls(name=name, energies=energies, formats=formats, textbook=textbook, **given)
 
 
 def describe(record: Mapping[str, Any]) -> str:

@@ -54,6 +54,11 @@ class TextbookEnergy:
         """Return the fields as plain values."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "TextbookEnergy":
+        """Restore what :meth:`as_json` returned."""
+        return cls(**{**record, "band": Band(**record["band"])})
+
 
 class _Prices:
     """Operation energies of one format, as a set that can be drawn from."""

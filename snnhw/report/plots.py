@@ -12,37 +12,36 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-__all__ = ["LadderBar", "Pair", "draw_ladder", "draw_pairs"]
+from snnhw.cost import KINDS
 
-KINDS = ("accumulate", "finalise", "logic", "weights", "sources", "events", "queues", "currents", "membranes", "parameters",
-         "flip-flops", "clock", "static")
+__all__ = ["LadderBar", "Pair", "draw_ladder", "draw_pairs", "energy_scale", "markup", "shortened"]
 
 # Colours stand for variables of the style sheet, so that one picture serves dark and light.
-_INK, _QUIET, _GRID = "#010101", "#020202", "#030303"
-_FIRST, _SECOND = "#040404", "#050505"
-_KIND = {kind: f"#0606{index:02x}" for index, kind in enumerate(KINDS, start=1)}
-_VARIABLES = {_INK: "ink", _QUIET: "quiet", _GRID: "rule", _FIRST: "first", _SECOND: "second"} | {
-    colour: f"kind-{kind}" for kind, colour in _KIND.items()
+INK, QUIET, GRID = "#010101", "#020202", "#030303"
+FIRST, SECOND = "#040404", "#050505"
+KIND_COLOURS = {kind: f"#0606{index:02x}" for index, kind in enumerate(KINDS, start=1)}
+_VARIABLES = {INK: "ink", QUIET: "quiet", GRID: "rule", FIRST: "first", SECOND: "second"} | {
+    colour: f"kind-{kind}" for kind, colour in KIND_COLOURS.items()
 }
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "axes.unicode_minus": False,
     "font.size": 9.5,
     "font.family": "DejaVu Sans",
-    "text.color": _INK,
-    "axes.labelcolor": _QUIET,
-    "axes.edgecolor": _GRID,
-    "xtick.color": _QUIET,
-    "ytick.color": _QUIET,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
+    "text.color": INK,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": GRID,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "grid.color": _GRID,
+    "grid.color": GRID,
     "legend.frameon": False,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -70,16 +69,16 @@ class Pair:
     second: tuple[float, float, float]
 
 
-def _scale(largest: float) -> tuple[float, str]:
+def energy_scale(largest: float) -> tuple[float, str]:
     """Return the unit in which the largest value has one to three digits before the point."""
     return next(((size, unit) for size, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")) if largest >= size), (1.0, "pJ"))
 
 
-def _clean(name: str) -> str:
+def shortened(name: str) -> str:
     return name if len(name) <= 28 else name[:27] + "…"
 
 
-def _markup(figure: Figure, salt: str) -> str:
+def markup(figure: Figure, salt: str) -> str:
     """Return a figure as an SVG element that can stand in a page: no prolog, no metadata, ids of its own, colours of the page."""
     target = StringIO()
     with warnings.catch_warnings():
@@ -98,25 +97,26 @@ def _markup(figure: Figure, salt: str) -> str:
 def draw_ladder(panels: Sequence[tuple[str, Sequence[LadderBar]]]) -> str:
     """Return stacked bars, one for each rung, with the band of the whole; one panel and one scale for each technology."""
     panels = [(title, bars) for title, bars in panels if bars]
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": "ladder"}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "ladder"}):
         figure = Figure(figsize=(8.6, 3.5), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=[len(bars) + 0.6 for _, bars in panels])[0]
         seen: dict[str, Any] = {}
         for axis, (title, bars) in zip(axes, panels, strict=True):
-            size, unit = _scale(max(max(bar.high, sum(bar.parts.values())) for bar in bars))
+            size, unit = energy_scale(max(max(bar.high, sum(bar.parts.values())) for bar in bars))
             for position, bar in enumerate(bars):
                 bottom = 0.0
                 for kind in KINDS:
                     part = bar.parts.get(kind, 0.0)
                     if part > 0:
-                        seen[kind] = axis.bar(position, part / size, 0.58, bottom / size, color=_KIND[kind], edgecolor="none")[0]
+                        colour = KIND_COLOURS[kind]
+                        seen[kind] = axis.bar(position, part / size, 0.58, bottom / size, color=colour, edgecolor="none")[0]
                         bottom += part
                 axis.errorbar(
                     position + 0.36,
                     bar.median / size,
                     [[(bar.median - bar.low) / size], [(bar.high - bar.median) / size]],
                     fmt="o",
-                    color=_INK,
+                    color=INK,
                     markersize=3.5,
                     capsize=3,
                     linewidth=1.1,
@@ -131,28 +131,28 @@ def draw_ladder(panels: Sequence[tuple[str, Sequence[LadderBar]]]) -> str:
             axis.tick_params(length=0)
         names = [kind for kind in reversed(KINDS) if kind in seen]
         figure.legend([seen[kind] for kind in names], names, loc="outside right center", handlelength=1, handleheight=1)
-        return _markup(figure, "ladder")
+        return markup(figure, "ladder")
 
 
 def draw_pairs(pairs: Sequence[Pair], first: str, second: str) -> str:
     """Return two bars with their bands for each quantity."""
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": "pairs"}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "pairs"}):
         figure = Figure(figsize=(8.6, 0.9 + 0.42 * len(pairs)), layout="constrained")
         axis = figure.subplots()
-        size, unit = _scale(max(itertools.chain.from_iterable((*pair.first, *pair.second) for pair in pairs), default=0.0))
+        size, unit = energy_scale(max(itertools.chain.from_iterable((*pair.first, *pair.second) for pair in pairs), default=0.0))
         for position, pair in enumerate(pairs):
             for offset, (mid, low, high), colour, label in (
-                (-0.19, pair.first, _FIRST, first),
-                (0.19, pair.second, _SECOND, second),
+                (-0.19, pair.first, FIRST, first),
+                (0.19, pair.second, SECOND, second),
             ):
                 axis.barh(
                     position + offset, mid / size, 0.34, color=colour, edgecolor="none", label=label if position == 0 else None
                 )
                 if high > 0:
                     axis.plot(
-                        [low / size, high / size], [position + offset] * 2, color=_INK, linewidth=1.0, solid_capstyle="butt"
+                        [low / size, high / size], [position + offset] * 2, color=INK, linewidth=1.0, solid_capstyle="butt"
                     )
-        axis.set_yticks(range(len(pairs)), [_clean(pair.name) for pair in pairs])
+        axis.set_yticks(range(len(pairs)), [shortened(pair.name) for pair in pairs])
         axis.set_ylim(len(pairs) - 0.45, -0.55)
         axis.set_xlim(left=0)
         axis.set_xlabel(f"{unit} per sample")
@@ -160,4 +160,4 @@ def draw_pairs(pairs: Sequence[Pair], first: str, second: str) -> str:
         axis.set_axisbelow(True)
         axis.tick_params(length=0)
         figure.legend(loc="outside upper right", ncols=2, handlelength=1, handleheight=1)
-        return _markup(figure, "pairs")
+        return markup(figure, "pairs")

@@ -264,3 +264,18 @@ def test_points_are_chosen_by_name():
     assert select(points, "b") is points[1]
     with pytest.raises(ValueError, match=re.escape("Design point must be one of a, b, c, not 'd'")):
         select(points, "d")
+
+
+def test_models_of_papers_are_ranked_beside_the_rungs_and_never_mixed_with_them():
+    def row(value):
+        return {"model": "operations-fp32", "title": "operations", "mid_pj": value, "hardware": "45 nm",
+                "band": {"median": value, "low": value, "high": value}}
+
+    records = [record | {"textbook": [row(value)]} for record, value in zip(corpus(), (1.0, 3.0, 2.0), strict=True)]
+    found = compare_records(records)
+    (model,) = found.textbook
+    assert model.tau == pytest.approx({"A1": 1 / 3, "R2": 1.0})
+    assert model.ratios == (("b", "a", 3.0), ("c", "a", 2.0))
+    assert found.rungs == ("A1", "R2")
+    assert ("Models of papers order the points as R2 does with a Kendall tau of operations-fp32 1.00; their joules are of other "
+            "hardware and are not compared.") in found.conclusion
