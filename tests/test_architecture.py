@@ -19,7 +19,7 @@ FLOORS = {
     "snnhw.plan": 2,
     "snnhw.cost": 3, "rtl_gen": 3,
     "snnhw.verify": 4, "snnhw.build": 4,
-    "snnhw.report": 5, "snnhw.studies": 5, "snnhw.sweep": 5, "snnhw.fit": 5,
+    "snnhw.report": 5, "snnhw.studies": 5, "snnhw.sweep": 5, "snnhw.fit": 5, "snnhw.calibrate": 5,
     "snnhw.cli": 6, "snnhw.__main__": 7,
 }
 NEIGHBOURS = {

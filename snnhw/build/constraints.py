@@ -26,13 +26,15 @@ def format_pcf(pins: Pins, clock_hz: int) -> str:
 
 
 def format_lpf(pins: Pins, clock_hz: int) -> str:
-    """Return constraints for nextpnr-ecp5."""
+    """Return constraints for nextpnr-ecp5; a frequency of 0 is not constrained."""
     lines = ["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;"]
     for name, pin in pins.items():
         lines.append(f'LOCATE COMP "{name}" SITE "{pin.site}";')
         if pin.attributes:
             lines.append(f'IOBUF PORT "{name}" {" ".join(f"{key}={value}" for key, value in pin.attributes.items())};')
-    return "\n".join([*lines, f'FREQUENCY PORT "{_clock(pins)}" {clock_hz} HZ;']) + "\n"
+    if clock_hz:
+        lines.append(f'FREQUENCY PORT "{_clock(pins)}" {clock_hz} HZ;')
+    return "\n".join(lines) + "\n"
 
 
 def format_cst(pins: Pins, clock_hz: int) -> str:

@@ -27,7 +27,7 @@ class Route:
     seed : int
         Start of the placer.
     fmax_mhz : float
-        Highest frequency of the clock, by static timing.
+        Highest frequency of the clock, by static timing; 0 for a design without.
     used : dict
         Resources, packed.
     reported : dict
@@ -50,7 +50,8 @@ def _fill(options: tuple[str, ...], file: str) -> list[str]:
     return [option.replace("{}", file) for option in options]
 
 
-def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, constraints: Path, design: str) -> Route:
+def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, constraints: Path, design: str,
+                    clocked: bool = True) -> Route:
     """Place and route a netlist; log and report stay beside it.
 
     Parameters
@@ -67,6 +68,8 @@ def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, co
         Pins, in the same folder.
     design : str
         How messages call the design.
+    clocked : bool
+        Whether it has a clock that must be timed.
     """
     family = FAMILIES[board.family]
     folder, stem = netlist.parent, f"seed{seed}"
@@ -86,13 +89,13 @@ def place_and_route(netlist: Path, board: Board, seed: int, *, clock_hz: int, co
         raise
     values = json.loads((folder / report).read_text())
     clocks = {name: float(clock["achieved"]) for name, clock in values["fmax"].items()}
-    if not clocks:
+    if not clocks and clocked:
         raise BoardError(f"{design} has no path between registers that could be timed on {board}")
     reported = {kind: {"used": int(use["used"]), "available": int(use["available"])}
                 for kind, use in sorted(values["utilization"].items()) if use["available"]}
     used = {resource: sum(reported[kind]["used"] for kind in kinds if kind in reported)
             for resource, kinds in family.reported.items()}
-    return Route(seed, min(clocks.values()), used, reported, folder / routed, command)
+    return Route(seed, min(clocks.values(), default=0.0), used, reported, folder / routed, command)
 
 
 def pack_cells(netlist: Path, board: Board, constraints: Path) -> dict[str, int]:

@@ -11,6 +11,7 @@ import typer
 
 from snnhw.cli import (
     build,
+    calibrate,
     claims,
     compress,
     data,
@@ -47,6 +48,7 @@ app = typer.Typer(
 for module in (doctor, data, train, lower, compress, widths, stdp, import_, explain, inspect, encodings, estimate, fit, generate,
                verify, build, energy, report, sweep, claims):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
+app.add_typer(calibrate.app, name="calibrate")
 
 
 def _fail(code: int, *problems: str) -> int:

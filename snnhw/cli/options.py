@@ -84,7 +84,7 @@ def parse_memories(formats: list[str] | None, packings: list[str] | None,
     return {name: value for name, value in found.items() if value is not None}
 
 
-def parse_constants(names: list[Path] | None) -> "dict[str, ConstantSet]":
+def parse_constants(names: list[Path] | None) -> dict[str, Any]:
     """Return the sets that ``--constants`` names by their kind, ``"asic"`` or ``"fpga"``: arguments of ``energy_ladder``."""
     from snnhw.cost import load_constants
     found: dict[str, ConstantSet] = {}

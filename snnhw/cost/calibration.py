@@ -19,6 +19,7 @@ __all__ = [
     "Calibration",
     "HeldOut",
     "Measurement",
+    "base_of",
     "calibrate",
     "format_constants",
     "hold_out",
@@ -134,11 +135,22 @@ def _milliwatts(constants: ConstantSet, name: str) -> float:
     return 1.0 if known is None or known.unit == "mW" else MILLIWATTS_PER_PICOJOULE_PER_SECOND
 
 
+def _file(path: Path | str) -> Path:
+    shipped = [item for item in FOLDER.glob("*.toml") if item.stem == str(path)]
+    return shipped[0] if shipped else Path(path)
+
+
+def base_of(path: Path | str) -> str | None:
+    """Return the name of the constant set that a measurements file is meant for, if it says."""
+    load_measurements(path)
+    base = tomllib.loads(read_bytes(_file(path), "measurements file", MAX_BYTES).decode()).get("base")
+    return None if base is None else str(base)
+
+
 def load_measurements(path: Path | str) -> tuple[Measurement, ...]:
     """Load measurements from a TOML file, or those that come with the package, by name."""
-    file = FOLDER / f"{path}.toml" if isinstance(path, str) and (FOLDER / f"{path}.toml").is_file() else Path(path)
     try:
-        table = tomllib.loads(read_bytes(file, "measurements file", MAX_BYTES).decode())
+        table = tomllib.loads(read_bytes(_file(path), "measurements file", MAX_BYTES).decode())
         return tuple(Measurement.model_validate(row) for row in table["measurements"])
     except ValidationError as error:
         first = error.errors()[0]
@@ -203,7 +215,8 @@ def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Ca
         The measurements cannot tell any parameter apart, or not those that are none of the set's.
     """
     names = sorted({name for row in measurements for name, rate in row.rates.items() if rate})
-    known, kept = constants.parameters, {}
+    known = constants.parameters
+    kept: dict[str, str] = {}
     while True:
         free = [name for name in names if name not in kept]
         if not free:
@@ -248,8 +261,8 @@ def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Ca
                 high = value + NORMAL_95 * error
                 low, mid, how = high / 9, high / 3, f"{source}, which give an upper bound"
                 bounded.append(name)
-            new = {"low": low, "mid": mid, "high": high, "provenance": "measured", "source": how}
-            parameters[name] = parameters[name].model_copy(update=new)
+            band = {end: float(f"{number:.6g}") for end, number in (("low", low), ("mid", mid), ("high", high))}
+            parameters[name] = parameters[name].model_copy(update=band | {"provenance": "measured", "source": how, "drawn_with": ""})
     done = Calibration(
         values,
         errors,
