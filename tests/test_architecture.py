@@ -18,7 +18,7 @@ FLOORS = {
     "snnhw.stdp": 1,
     "snnhw.plan": 2,
     "snnhw.cost": 3, "rtl_gen": 3,
-    "snnhw.verify": 4, "snnhw.build": 4,
+    "snnhw.verify": 4, "snnhw.build": 4, "snnhw.gates": 4,
     "snnhw.report": 5, "snnhw.studies": 5, "snnhw.sweep": 5, "snnhw.fit": 5, "snnhw.calibrate": 5,
     "snnhw.cli": 6, "snnhw.__main__": 7,
 }
@@ -29,6 +29,7 @@ NEIGHBOURS = {
     "snnhw.board": {"snnhw.errors", "snnhw.files", "snnhw.assets"},
     "snnhw.ptq": {"snnhw.reference", "snnhw.frontend", "snnhw.compress"},  # it measures what it made from files, on data by name
     "snnhw.stdp": {"snnhw.reference", "snnhw.compress"},  # it measures its graphs, on data by name
+    "snnhw.gates": {"snnhw.verify", "snnhw.build"},  # it drives what builds synthesise as simulations are driven
     # It lowers what the front end reads, groups scales as quantization after training does, and measures.
     "snnhw.compress": {"snnhw.frontend", "snnhw.reference", "snnhw.ptq"},
 }

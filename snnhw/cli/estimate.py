@@ -44,6 +44,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     opened = open_run(run)
     from snnhw.board import load_board
     from snnhw.cost import energy_table, estimate, layer_table
+    from snnhw.cost.widths import count_table
     from snnhw.plan.area import estimate_area
     from snnhw.plan.limits import find_limits
     from snnhw.plan.waste import memory_rows
@@ -68,7 +69,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
             raise UsageError(f"--clock must be a number of MHz on {target}: the highest frequency is not estimated "
                              "for this network")
         hertz = area.fmax_mhz[1] * 1e6
-    results = estimate(plan, trace.spikes, board=target, clock_hz=hertz, **sets)
+    results = estimate(plan, trace.spikes, board=target, clock_hz=hertz, asic=sets.get("asic"), fpga=sets.get("fpga"))
     session.progress("looking for what limits it")
     limits = find_limits(plan, trace.spikes, target)
     problems = area.problems(f"network {opened.graph.name!r}", weights_loaded=plan.loaded_words > 0)
@@ -94,4 +95,5 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
         table("What limits it", ("layer", "lanes", "weights in", "weights", "events", "finaliser", "limits", "more lanes"),
               limits.rows(),
               caption=f"{limits.sentence}; shares of the cycles of a sample"),
-        text_table(layer_table(results["layers"])), text_table(energy_table(results["energy"])), folder=opened.folder)
+        text_table(layer_table(results["layers"])), text_table(count_table(results["layers"], results["work"])),
+        text_table(energy_table(results["energy"])), folder=opened.folder)

@@ -137,7 +137,7 @@ _STEPS = (
     ("A2", "R1", "error of the predicted counts"),
     ("A2", "R2", "activity that a count of operations cannot see"),
     ("R2", "R3", "what synthesis makes of the signals: nets by class, and memory blocks that are really enabled"),
-    ("R3", "R4", "glitches, by the delays of cells and connections"),
+    ("R3", "R4", "glitches: R3 takes their share from the circuit its constants were measured on, R4 counts them"),
 )
 
 
@@ -165,14 +165,16 @@ def steps_json(energies: list[Energy]) -> list[Json]:
 
 
 def comparison_json(energies: list[Energy]) -> list[Json]:
-    """Return the analytical and the RTL energy of each kind in each layer, FPGA constants on both sides."""
+    """Return the analytical, the RTL and the netlist energy of each kind in each layer, FPGA constants on all sides."""
     by_rung = {energy.rung: energy for energy in energies if energy.constants.kind == "fpga"}
     if "R2" not in by_rung:
         return []
-    analytical, activity = by_rung["A2"], by_rung["R2"]
-    both = replace(activity, terms=(*analytical.terms, *activity.terms))
+    named = {"analytical_pj": "A2", "rtl_pj": "R2", "netlist_pj": "R3", "delayed_pj": "R4"}
+    found = {name: by_rung[rung] for name, rung in named.items() if rung in by_rung}
+    every = replace(by_rung["R2"], terms=tuple(term for energy in found.values() for term in energy.terms))
     rows = []
-    for layer, kind in both.cells:
-        one, other = (energy.part(layer=layer, kind=kind).mid_pj for energy in (analytical, activity))
-        rows.append({"layer": layer, "kind": kind, "analytical_pj": one, "rtl_pj": other, "ratio": other / one if one else None})
+    for layer, kind in every.cells:
+        values = {name: energy.part(layer=layer, kind=kind).mid_pj for name, energy in found.items()}
+        one = values["analytical_pj"]
+        rows.append({"layer": layer, "kind": kind, **values, "ratio": values["rtl_pj"] / one if one else None})
     return rows

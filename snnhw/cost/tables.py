@@ -39,13 +39,21 @@ def _evidence(energy: dict[str, Any]) -> str:
     return f"largest term ASSUMED: {parts}" if energy["largest_is_assumed"] else parts
 
 
+def _basis(energy: dict[str, Any]) -> str:
+    sampling = energy.get("sampling")
+    if sampling is None or sampling["measured"] == sampling["of"]:
+        return str(energy["basis"])
+    error = "unknown" if sampling["relative_error"] is None else f"{sampling['relative_error']:.1%}"
+    return f"{energy['basis']}, {sampling['measured']} of {sampling['of']} samples, error {error}"
+
+
 def energy_table(energies: list[dict[str, Any]]) -> TextTable:
     """Return one line for each rung; a joule whose largest term is assumed says so in its line."""
     rows = tuple(
         (
             energy["rung"],
             energy["title"],
-            energy["basis"],
+            _basis(energy),
             energy["constants_title"],
             format_energy(energy["median"]),
             f"{format_energy(energy['low'])} .. {format_energy(energy['high'])}",
@@ -63,19 +71,24 @@ def energy_table(energies: list[dict[str, Any]]) -> TextTable:
 
 
 def comparison_table(comparison: list[dict[str, Any]]) -> TextTable:
-    """Return the analytical energy against that of the RTL's activity, per layer and kind, and their sums."""
+    """Return the analytical energy against that of the activity of RTL and netlist, per layer and kind, and their sums."""
+    names = {"analytical_pj": "A2 analytical", "rtl_pj": "R2 RTL", "netlist_pj": "R3 netlist", "delayed_pj": "R4 with delays"}
+    shown = [name for name in names if comparison and name in comparison[0]]
 
-    def cells(layer: str, kind: str, analytical: float, rtl: float) -> tuple[str, ...]:
-        return layer, kind, format_energy(analytical), format_energy(rtl), f"{rtl / analytical:.2f}" if analytical else "-"
+    def cells(layer: str, kind: str, values: dict[str, float]) -> tuple[str, ...]:
+        analytical = values.get("analytical_pj")
+        ratio = f"{values['rtl_pj'] / analytical:.2f}" if analytical else "-"
+        return layer, kind, *(format_energy(values[name]) for name in shown), ratio
 
-    rows = [cells(row["layer"] or "(design)", row["kind"], row["analytical_pj"], row["rtl_pj"]) for row in comparison]
+    rows = [cells(row["layer"] or "(design)", row["kind"], row) for row in comparison]
     if comparison:
-        rows.append(cells("total", "", sum(row["analytical_pj"] for row in comparison), sum(row["rtl_pj"] for row in comparison)))
+        rows.append(cells("total", "", {name: sum(row[name] for row in comparison) for name in shown}))
     return TextTable(
-        "analytical against RTL activity, middle constants",
-        ("layer", "kind", "A2 analytical", "R2 RTL", "R2 / A2"),
+        "analytical against RTL and netlist activity, middle constants" if "netlist_pj" in shown
+        else "analytical against RTL activity, middle constants",
+        ("layer", "kind", *(names[name] for name in shown), "R2 / A2"),
         tuple(rows),
-        frozenset({2, 3, 4}),
+        frozenset(range(2, 3 + len(shown))),
     )
 
 

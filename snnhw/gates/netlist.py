@@ -42,6 +42,8 @@ class Netlist:
         For each net all its names ``name[bit]`` or ``name``, those that people gave first.
     tables, flip_flops, blocks
         What the cells became, see :mod:`snnhw.gates.cells`.
+    file : Path
+        What Yosys wrote.
     """
 
     top: str
@@ -52,6 +54,7 @@ class Netlist:
     tables: tuple[Table, ...]
     flip_flops: tuple[FlipFlop, ...]
     blocks: tuple[Block, ...]
+    file: Path
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -227,4 +230,5 @@ def parse_netlist(path: Path, top: str, clock: str) -> Netlist:
         if other != tick:
             raise UsageError(f"netlist {top!r} must have one clock, {clock!r}, and cell {name!r} has another")
     names = tuple(tuple(name for _, name in sorted(named.get(number, []))) for number in range(parts.nets))
-    return Netlist(top, parts.nets, tick, ports, names, tuple(parts.tables), tuple(parts.flip_flops), tuple(parts.blocks))
+    return Netlist(top, parts.nets, tick, ports, names, tuple(parts.tables), tuple(parts.flip_flops), tuple(parts.blocks),
+                   path)

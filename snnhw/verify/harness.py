@@ -138,8 +138,8 @@ def _read_activity(loaded: ctypes.CDLL, simulator: int) -> RawActivity:
 class Conduct:
     """How a run is conducted; the fields are parameters of :meth:`snnhw.verify.Simulator.run`.
 
-    `rest` is the number of cycles between samples that are isolated. `read` is called with the library and the simulation when all
-    is over, to read what only this library knows.
+    `rest` is the number of cycles between samples that are isolated. `read` is called with the library and the simulation when
+    all is over, to read what only this library knows.
     """
 
     isolated: bool = True

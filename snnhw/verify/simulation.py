@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -137,3 +138,9 @@ class Simulation:
     results: Results | None = None
     build_seconds: float = field(default=0.0, compare=False)
     run_seconds: float = field(default=0.0, compare=False)
+
+    def measured(self) -> dict[str, Any]:
+        """Return what the energy model takes of a run whose activity was counted: cycles, accesses, toggles of every wire."""
+        assert self.activity is not None
+        return {"cycles": self.cycles, "engine": self.engine, "accesses": self.accesses, "aliases": self.activity.aliases,
+                "toggles": {name: net.owned_toggles for name, net in self.activity.nets.items()}}
