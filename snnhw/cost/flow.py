@@ -23,6 +23,7 @@ from snnhw.cost.results import (
     steps_json,
 )
 from snnhw.cost.rungs import Target, activity_energy, full_energy, memory_energy, operation_energy
+from snnhw.cost.widths import work_json
 from snnhw.errors import UsageError
 from snnhw.plan import Plan
 from snnhw.plan.accesses import count_accesses, count_times, predict_schedule, timed_samples
@@ -105,6 +106,7 @@ def _common(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts, target
         "clock_hz": target.clock_hz,
         "cycles": spread_json(counts.cycles) | {"label": "exact"},
         "layers": layers_json(plan, trains, counts),
+        "work": work_json(plan, trains, counts, target.board),
         "metrics": network_metrics(plan, trains),
         "idle": idle_json(target.constants, target.clock_hz),
     }

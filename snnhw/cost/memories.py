@@ -11,7 +11,7 @@ from snnhw.plan.queued import Queued
 from snnhw.plan.ram import RamUse, queue_memories, queue_use
 from snnhw.plan.synapses import Dense
 
-__all__ = ["ACCESSES", "block_term", "block_terms", "macro", "macro_terms", "queue_terms"]
+__all__ = ["ACCESSES", "at_once", "block_term", "block_terms", "macro", "macro_terms", "queue_accesses", "queue_terms"]
 
 ACCESSES = (
     ("weights", "weights_read", False),
@@ -33,7 +33,7 @@ REFERENCE_BITS = 8192  # the SRAM law is normalised to 1 KB
 REFERENCE_WIDTH = 16  # and to 16-bit words
 
 
-def _at_once(layer: LayerPlan, role: str, signal: str) -> int:
+def at_once(layer: LayerPlan, role: str, signal: str) -> int:
     """Return how many memories of one size an access reaches: a word is added in the memory of every lane that has its own."""
     synapses = layer.synapses
     return synapses.banks if role == "currents" and signal == "accumulate" and not isinstance(synapses, Dense | Queued) else 1
@@ -46,7 +46,7 @@ def macro(memory: Memory, sram: Sram, constants: ConstantSet) -> float:
     return size ** constants[sram.size_exponent].mid * width ** constants[sram.width_exponent].mid
 
 
-def _queues(plan: Plan, layer: LayerPlan) -> list[tuple[Memory, str, bool]]:
+def queue_accesses(plan: Plan, layer: LayerPlan) -> list[tuple[Memory, str, bool]]:
     """Return what counts as an access to a queue: its memory, the count, whether it writes. Those of lanes are registers."""
     memories = queue_memories(plan, layer)
     lanes = next((memory for memory in layer.memories if memory.role == "lane_queues"), None)
@@ -64,11 +64,11 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
     sram, read = constants.sram, constants.sram.read[constants.flavour]
     memories = {memory.role: memory for memory in layer.memories}
     accesses: list[tuple[Memory, str, float, bool]] = [
-        (memories[role], role, counts[signal] * _at_once(layer, role, signal), writes)
+        (memories[role], role, counts[signal] * at_once(layer, role, signal), writes)
         for role, signal, writes in ACCESSES
         if role in memories and signal in counts
     ]
-    accesses += [(memory, "queues", counts[name], writes) for memory, name, writes in _queues(plan, layer) if name in counts]
+    accesses += [(memory, "queues", counts[name], writes) for memory, name, writes in queue_accesses(plan, layer) if name in counts]
     return [
         Term(
             layer.name,
@@ -84,7 +84,7 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
 def block_terms(layer: LayerPlan, counts: Mapping[str, float], constants: ConstantSet, uses: Mapping[str, RamUse]) -> list[Term]:
     """Return the accesses of a core whose memories lie in the RAM of an FPGA; `uses` are theirs, by role."""
     return [
-        block_term(layer, role, counts[signal] * _at_once(layer, role, signal), writes, constants, uses[role])
+        block_term(layer, role, counts[signal] * at_once(layer, role, signal), writes, constants, uses[role])
         for role, signal, writes in ACCESSES
         if role in uses and signal in counts
     ]
@@ -99,7 +99,7 @@ def queue_terms(
     """
     return [
         block_term(layer, "queues", counts[name], writes, constants, queue_use(memory, board, layer))
-        for memory, name, writes in _queues(plan, layer)
+        for memory, name, writes in queue_accesses(plan, layer)
         if name in counts and (lanes or memory.role == "queue")
     ]
 

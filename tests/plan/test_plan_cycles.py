@@ -10,10 +10,12 @@ from example_graphs import EXAMPLES, example_graph, spikes_of
 from snnhw import reference
 from snnhw.ir import Decay, Delay, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.accesses import count_accesses
+from snnhw.plan.accesses import count_accesses, predict_schedule, queue_names
 from snnhw.plan.cycles import predict_cycles, rest_cycles
+from snnhw.plan.queued import Queued
 from snnhw.plan.skeleton import simulate_control
 from snnhw.plan.stages import pause_slots, write_stage
+from snnhw.verify.random_graphs import random_graph_case
 from snnhw.verify.random_networks import random_case
 
 # From the first transfer: the input register, and from the last tick's slot: finaliser to output, output register, itself.
@@ -109,7 +111,7 @@ def test_accesses_are_counted_for_each_memory():
     counts, = count_accesses(plan, trains(plan, [3, 0, 1], [0, 0, 0]))
     assert {name: int(count[0]) for name, count in counts.items()} == {
         "events_write": 4, "events_read": 12, "weights_read": 12, "accumulate": 3 * (3 + 1 + 1),
-        "finalise": 15, "membranes_read": 10, "membranes_write": 15}
+        "finalise": 15, "membranes_read": 10, "membranes_write": 15, "events_sent": 0}
 
 
 def test_states_that_are_never_cleared_are_read_from_the_second_sample_on():
@@ -123,6 +125,62 @@ def test_the_schedule_of_a_chain_is_that_of_its_simulated_control(seed):
     case = random_case(seed, largest=40)
     spikes = reference.run(case.plan.graph, case.spikes).spikes
     assert predict_cycles(case.plan, spikes).tolist() == simulate_control(case.plan, spikes).cycles.tolist()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_cycle_of_a_core_is_busy_stalled_or_idle(seed):
+    case = random_case(seed, largest=40) if seed % 2 else random_graph_case(seed)
+    spikes = reference.run(case.plan.graph, case.spikes).spikes
+    schedule = predict_schedule(case.plan, spikes)
+    assert schedule.cycles.tolist() == predict_cycles(case.plan, spikes).tolist()
+    for layer, core, counts in zip(case.plan.layers, schedule.cores, count_accesses(case.plan, spikes), strict=True):
+        assert (core.busy + core.stalled + core.idle == schedule.cycles).all()
+        for array in (core.adders_waiting, core.output_waiting, core.busy, core.stalled, core.idle):
+            assert (array >= 0).all()
+        assert (core.stalled <= core.adders_waiting + core.output_waiting).all()
+        if not case.plan.lags:  # all it does is over before the sample is
+            assert (core.busy <= counts["accumulate"] + counts["finalise"]).all()
+            lanes = layer.lanes if isinstance(layer.synapses, Queued) else 1
+            assert (core.busy >= np.maximum(-(-counts["accumulate"] // lanes), counts["finalise"])).all()
+
+
+def test_a_core_by_hand():
+    """Two tiles of one event each: the second waits in the accumulators until the neurons of the first are taken."""
+    plan = chain([3, 8], [4], timesteps=1)
+    schedule = predict_schedule(plan, trains(plan, [1], [0]))
+    core, = schedule.cores
+    # Tiles are finished in cycles f and f + 1; the last of four neurons of the first is taken in f + 4, where the second goes on.
+    assert core.adders_waiting.tolist() == [3]
+    assert core.output_waiting.tolist() == [0]
+    # Additions in f and f + 4, updates from f + 1 to f + 8: the adders wait while neurons are updated.
+    assert (core.busy.tolist(), core.stalled.tolist()) == ([9], [0])
+    assert core.idle.tolist() == [int(schedule.cycles[0]) - 9]
+
+
+def test_events_that_enter_the_queues_of_lanes_by_hand():
+    """An event enters the queues of the lanes where it has weights, the last of a timestep all of them."""
+    weight = np.array([[1, 1, 0], [0, 2, 0], [3, 0, 0], [0, 0, 0]])  # neurons 0 and 2 are in lane 0, 1 and 3 in lane 1
+    graph = Graph("queued", (Input("in", (), (3,)), Linear("fc", ("in",), weight, 3),
+                             Neuron("lif", ("fc",), NeuronSpec(threshold=2, bits=8)), Readout("out", ("lif",))), 3)
+    plan = make_plan(graph, lanes={"lif": 2}, formats={"lif": "queued"})
+    events = np.array([[[1, 1, 0], [0, 0, 0], [1, 1, 1]]], bool)
+    counts, = count_accesses(plan, reference.run(graph, events).spikes)
+    # Event 0: one lane; 1, the last: both. Then none: a mark for both. Then 0: one, 1: both, 2 without weights, the last: both.
+    assert counts["lane_queues_write"].tolist() == counts["lane_queues_read"].tolist() == [1 + 2 + 2 + 1 + 2 + 2]
+
+
+def test_what_passes_a_queue_are_events_and_ticks():
+    case = next(case for case in map(random_graph_case, range(100))
+                if any(source.queue for layer in case.plan.layers for source in layer.sources))
+    trains = reference.run(case.plan.graph, case.spikes).spikes
+    timesteps = case.plan.graph.timesteps
+    for layer, counts in zip(case.plan.layers, count_accesses(case.plan, trains), strict=True):
+        for name, place in queue_names(layer).items():
+            if place is not None:
+                source = layer.sources[place]
+                states = source.core is not None and case.plan.layers[source.core].spec.output == "state"
+                events = np.ones_like(trains[source.name], bool) if states else trains[source.name] != 0
+                assert counts[name].tolist() == (events.sum(axis=(1, 2)) + timesteps).tolist()
 
 
 def joined(hidden: int, timesteps: int, *sources: str) -> Plan:
