@@ -30,6 +30,15 @@ def _label(rung: Part) -> str:
     return SIMULATED if rung["basis"].text == SIMULATED else ESTIMATED
 
 
+def _basis(rung: Part) -> str:
+    """Return how the counts came to be, and from how many samples where not from all."""
+    measured, every = rung["sampling"]["measured"].number, rung["sampling"]["of"].number
+    if measured is None or every is None or measured >= every:
+        return _label(rung)
+    error = rung["sampling"]["relative_error"].number
+    return f"{_label(rung)}, {measured:.0f} of {every:.0f} samples, error {'unknown' if error is None else f'{error:.1%}'}"
+
+
 def _ladder(rungs: list[Part]) -> Figure | None:
     panels: dict[str, list[LadderBar]] = {}
     for rung in rungs:
@@ -66,7 +75,7 @@ def _rung_table(rungs: list[Part]) -> Table:
                 rung["rung"].text,
                 rung["title"].text,
                 rung["constants_title"].text,
-                _label(rung),
+                _basis(rung),
                 format_energy(median),
                 f"{format_energy(low)} .. {format_energy(high)}",
                 "" if per_operation is None else f"{per_operation:.3g}",
@@ -109,14 +118,17 @@ def _comparison(rungs: list[Part]) -> list[Block]:
         for layer, kind in keys
     ]
 
-    def row(layer: str, kind: str, one: float, other: float) -> tuple[str, ...]:
-        return layer, kind, format_energy(one), format_energy(other), f"{other / one:.2f}" if one else "–"
+    netlists = {name: cells for name in ("R3", "R4") if (cells := _cells(_last_with(rungs, name)))}
+    columns = [analytical, activity, *netlists.values()]
+    keys += [key for key in dict.fromkeys(key for cells in netlists.values() for key in cells) if key not in keys]
+    order |= {layer: len(order) for layer, _ in keys if layer not in order}
+    keys.sort(key=lambda key: (key[0] == "", order[key[0]]))
 
-    rows = [
-        row(layer or "design", kind, analytical.get((layer, kind), none)[0], activity.get((layer, kind), none)[0])
-        for layer, kind in keys
-    ]
-    rows.append(row("total", "", sum(value[0] for value in analytical.values()), sum(value[0] for value in activity.values())))
+    def row(layer: str, kind: str, values: list[float]) -> tuple[str, ...]:
+        return layer, kind, *map(format_energy, values), f"{values[1] / values[0]:.2f}" if values[0] else "–"
+
+    rows = [row(layer or "design", kind, [cells.get((layer, kind), none)[0] for cells in columns]) for layer, kind in keys]
+    rows.append(row("total", "", [sum(value[0] for value in cells.values()) for cells in columns]))
     return [
         Figure(
             draw_pairs(pairs[:MAX_PAIRS], "A2, analytical (estimated)", "R2, RTL activity (simulated)"),
@@ -124,11 +136,11 @@ def _comparison(rungs: list[Part]) -> list[Block]:
             "middle values, lines from 5 to 95 %.",
         ),
         Table(
-            "Analytical model against RTL activity, middle constants",
-            ("layer", "kind", "A2 estimated", "R2 simulated", "R2 / A2"),
+            f"Analytical model against {'RTL and netlist' if netlists else 'RTL'} activity, middle constants",
+            ("layer", "kind", "A2 estimated", "R2 simulated", *(f"{name} netlist" for name in netlists), "R2 / A2"),
             tuple(rows),
             "",
-            frozenset({2, 3, 4}),
+            frozenset(range(2, 5 + len(netlists))),
             total=True,
         ),
     ]
