@@ -1,20 +1,17 @@
 """Activity of a netlist: toggles of every net, accesses of every memory, summed where they belong."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from snnhw.cost.rungs import place
 from snnhw.gates.delays import STEP_PS
 from snnhw.gates.netlist import CLASSES, Netlist
 
 __all__ = ["BlockAccesses", "GateActivity", "Grouping", "Key"]
-
-_NEVER = (1 << 32) - 1
-_PARTS = {"accumulator": "accumulate", "walker": "accumulate", "finaliser": "finalise"}
-_CORE = re.compile(r"(?:layer|trace)(\d+)(?:_\w+)?")
 
 
 @dataclass(frozen=True, order=True)
@@ -47,13 +44,10 @@ class BlockAccesses:
     writes: int
 
 
-def _owner(names: Iterable[str], layers: Sequence[str]) -> tuple[str, str]:
-    """Return the layer and the kind that a net belongs to: the name deepest in the hierarchy decides."""
-    best = min(names, key=lambda name: (-name.count("."), name), default="")
-    path = best.split(".")
-    found = _CORE.fullmatch(path[0])
-    layer = layers[int(found[1])] if found and int(found[1]) < len(layers) else ""
-    return layer, next((kind for part, kind in _PARTS.items() if part in path[1:-1]), "logic")
+def _owner(names: Sequence[str], layers: Sequence[str]) -> tuple[str, str]:
+    """Return the layer and the kind that something belongs to, by its names."""
+    core, kind = place(names or ("",))
+    return layers[core] if core is not None and core < len(layers) else "", kind
 
 
 def _role(name: str) -> str:
