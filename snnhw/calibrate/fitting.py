@@ -50,8 +50,6 @@ def fit_measurements(path: Path | str, *, designs: Path | None = None, base: str
     if constants.kind != "fpga":
         raise UsageError(f"--base must be the constants of an FPGA, not {name!r}")
     fit = calibrate(rows, constants)
-    if not fit.replaced:
-        raise UsageError("measurements must determine at least one parameter of the set, these determine none")
     held_out = hold_out(rows, constants)
     if out is not None:
         title = f"{constants.title}, fitted to {Path(path).name}"
@@ -88,7 +86,7 @@ def _warnings(fit: Calibration, held_out: Sequence[HeldOut]) -> list[str]:
     found = [f"{name} keeps its record: {reason}" for name, reason in fit.kept.items()]
     found += [f"{name} is not known to cost anything; its record has an upper bound" for name in fit.bounded]
     found += [f"{name} rests on the row {row.name!r} alone, no other checks it"
-              for row in held_out for name in row.unfitted if name in fit.values]
+              for row in held_out for name in row.unfitted if name not in fit.kept]
     if condition > ILL_CONDITIONED:
         found.append(f"the rows hardly tell the parameters apart (condition {condition:.0f}): small errors become large")
     return found

@@ -1,7 +1,7 @@
 """Refit constants to measured power."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snnhw.cost.bands import NORMAL_95
-from snnhw.cost.constants import ConstantSet
+from snnhw.cost.constants import Constant, ConstantSet
 from snnhw.errors import FileError, UsageError
 from snnhw.files import format_toml, read_bytes
 
@@ -29,6 +29,7 @@ __all__ = [
 
 MAX_BYTES = 1 << 20
 FOLDER = Path(__file__).resolve().parent / "measurements"
+LEAST_SPREAD = 0.02  # part of its value by which a record that is believed may be off
 RANK = 1e-9  # singular values below this part of the largest are zero
 MILLIWATTS_PER_PICOJOULE_PER_SECOND = 1e-9
 
@@ -63,13 +64,13 @@ class Calibration:
     Attributes
     ----------
     values : mapping of str to float
-        Fitted parameters, in the unit of their record; those that are none of the set's in mW.
+        All parameters that the measurements name, in the unit of their record; those that are none of the set's in mW.
     errors : mapping of str to float
         Their standard errors.
     kept : mapping of str to str
-        Parameters that the measurements name and that keep their old record, and why.
+        Those of the set that keep their old record, and why.
     bounded : tuple of str
-        Fitted parameters that are zero or not known to be more: their record has the upper bound alone.
+        Those that are zero or not known to be more: their new record has the upper bound alone.
     residuals_mw : mapping of str to float
         Predicted less measured, by measurement.
     condition : float
@@ -89,7 +90,7 @@ class Calibration:
     @property
     def replaced(self) -> tuple[str, ...]:
         """Parameters of the set that have a new record."""
-        return tuple(name for name in self.values if name in self.constants.parameters)
+        return tuple(name for name in self.values if name in self.constants.parameters and name not in self.kept)
 
     def predict_mw(self, measurement: Measurement) -> float:
         """Return the power the fit gives for a design."""
@@ -161,115 +162,136 @@ def load_measurements(path: Path | str) -> tuple[Measurement, ...]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Measurements as a weighted linear system whose columns have unit length."""
+    """Measurements as a weighted linear system whose columns have unit length.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Parameters.
+    matrix : float64 array, (rows, parameters)
+        Rates times milliwatts, over the sigma of the row; below, a row for each parameter whose old record is believed.
+    target : float64 array, (rows,)
+        Powers over sigmas; below, the middle values of these records over their spread.
+    measured : int
+        Rows that are measurements.
+    """
 
     names: tuple[str, ...]
-    design: np.ndarray
+    matrix: np.ndarray
     target: np.ndarray
-    norms: np.ndarray
+    measured: int
 
     @classmethod
-    def of(cls, rows: Sequence[Measurement], names: Sequence[str], constants: ConstantSet, fixed: Mapping[str, float]) -> "_Rows":
-        weight = 1.0 / np.array([row.sigma_mw for row in rows])
+    def of(cls, rows: Sequence[Measurement], constants: ConstantSet) -> "_Rows":
+        names = tuple(sorted({name for row in rows for name, rate in row.rates.items() if rate}))
+        sigma = np.array([row.sigma_mw for row in rows])
+        matrix = np.array([[row.rates.get(name, 0.0) * _milliwatts(constants, name) for name in names] for row in rows])
+        return cls(names, matrix / sigma[:, None], np.array([row.power_mw for row in rows]) / sigma, len(rows))
 
-        def columns(chosen: Iterable[str]) -> np.ndarray:
-            return np.array([[row.rates.get(name, 0.0) * _milliwatts(constants, name) for name in chosen] for row in rows])
-
-        power = np.array([row.power_mw for row in rows])
-        if fixed:
-            power = power - columns(fixed) @ np.array(list(fixed.values()))
-        matrix = columns(names) * weight[:, None]
-        norms = np.linalg.norm(matrix, axis=0)
-        return cls(tuple(names), matrix / norms, power * weight, norms)
+    def believing(self, records: Mapping[str, Constant]) -> "_Rows":
+        """Return the system with the old records of some parameters as rows of their own."""
+        rows, targets = [], []
+        for name, record in records.items():
+            spread = record.mid * max(float(np.log(record.high / record.low)) / (2 * NORMAL_95), LEAST_SPREAD)
+            rows.append([(name == other) / spread for other in self.names])
+            targets.append(record.mid / spread)
+        if not rows:
+            return self
+        return replace(self, matrix=np.vstack([self.matrix, rows]), target=np.concatenate([self.target, targets]))
 
     @cached_property
-    def singular(self) -> np.ndarray:
-        return np.linalg.svd(self.design, compute_uv=False)
+    def norms(self) -> np.ndarray:
+        return np.linalg.norm(self.matrix, axis=0)
+
+    @cached_property
+    def design(self) -> np.ndarray:
+        return self.matrix / self.norms
+
+    @property
+    def condition(self) -> float:
+        found = np.linalg.svd(self.design, compute_uv=False)
+        return float(found[0] / found[-1])
 
     @property
     def confused(self) -> tuple[str, ...]:
         """Parameters that can change together without a change in any row."""
         _, found, vectors = np.linalg.svd(self.design)
-        null = vectors[(np.pad(found, (0, len(self.names) - len(found))) < RANK * found[0])]
+        null = vectors[np.pad(found, (0, len(self.names) - len(found))) < RANK * found[0]]
         return tuple(name for name, share in zip(self.names, (null**2).sum(axis=0), strict=True) if share > RANK)
 
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self) -> tuple[dict[str, float], dict[str, float]]:
         """Return the best values and their standard errors: from the stated sigmas, or from the scatter where that is more."""
         scaled = non_negative_least_squares(self.design, self.target)
-        left = self.design @ scaled - self.target
-        scatter = max(1.0, float(left @ left) / max(1, len(left) - len(self.names)))
-        return scaled / self.norms, np.sqrt(np.diag(np.linalg.inv(self.design.T @ self.design)) * scatter) / self.norms
+        left = (self.design @ scaled - self.target)[: self.measured]
+        freedom = self.measured - int(np.linalg.matrix_rank(self.design[: self.measured], tol=RANK))
+        scatter = max(1.0, float(left @ left) / max(1, freedom))
+        spread = np.sqrt(np.diag(np.linalg.inv(self.design.T @ self.design)) * scatter)
+        return (
+            dict(zip(self.names, map(float, scaled / self.norms), strict=True)),
+            dict(zip(self.names, map(float, spread / self.norms), strict=True)),
+        )
 
 
 def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Calibration:
     """Fit the parameters that the measurements name: non-negative weighted least squares of ``P_i = sum_j rate_ij * value_j``.
 
-    A parameter that no measurement names keeps its record. So does one that the rows cannot tell apart from others, and one
-    whose standard error is larger than its value while the old record agrees with it; the others are then fitted with the old
-    middle values of these. A parameter that is not one of the set (an oscillator of the measured board, say) is fitted and
+    A parameter that no measurement names keeps its record. So does one that the rows cannot tell apart from others: for the fit
+    its old record then counts as one more row. And so does one whose standard error is larger than its value, while the old
+    record agrees with it. A parameter that is not one of the set (an oscillator of the measured board, say) is fitted and
     reported, and not added.
 
     Raises
     ------
     UsageError
-        The measurements cannot tell any parameter apart, or not those that are none of the set's.
+        The measurements determine no parameter of the set, or do not tell those apart that are none of the set's.
     """
-    names = sorted({name for row in measurements for name, rate in row.rates.items() if rate})
-    known = constants.parameters
-    kept: dict[str, str] = {}
-    while True:
-        free = [name for name in names if name not in kept]
-        if not free:
-            raise UsageError(
-                f"measurements must tell {len(names)} parameters apart ({', '.join(names)}), {len(measurements)} rows do not"
-            )
-        system = _Rows.of(measurements, free, constants, {name: known[name].mid for name in kept})
-        if confused := system.confused:
-            fixable = [name for name in confused if name in known]
-            if not fixable:
-                raise UsageError(
-                    f"measurements must tell {len(confused)} parameters apart ({', '.join(confused)}), "
-                    f"{len(measurements)} rows do not"
-                )
-            for name in fixable:
-                others = ", ".join(other for other in confused if other != name)
-                kept[name] = f"the rows do not tell it apart from {others}"
-            continue
-        fitted, spread = system.solve()
-        # The least certain first: without it others may be certain.
-        weak = max(
-            (
-                (error / max(value, error * 1e-9), name)
-                for name, value, error in zip(free, fitted, spread, strict=True)
-                if name in known and error > value and abs(known[name].mid - value) < 2 * error
-            ),
-            default=None,
+    fit = _fit(measurements, constants)
+    if not fit.replaced:
+        raise UsageError(
+            f"measurements must tell {len(fit.values)} parameters apart ({', '.join(fit.values)}), {len(measurements)} rows do not"
         )
-        if weak is None:
-            break
-        kept[weak[1]] = "its standard error is larger than its value, and the old record agrees"
-    values, errors = (dict(zip(free, map(float, array), strict=True)) for array in (fitted, spread))
+    return fit
+
+
+def _fit(measurements: Sequence[Measurement], constants: ConstantSet) -> Calibration:
+    known = constants.parameters
+    system = _Rows.of(measurements, constants)
+    confused = system.confused
+    kept = {
+        name: f"the rows do not tell it apart from {', '.join(other for other in confused if other != name)}"
+        for name in confused
+        if name in known
+    }
+    system = system.believing({name: known[name] for name in kept})
+    if foreign := system.confused:
+        raise UsageError(
+            f"measurements must tell {len(foreign)} parameters apart ({', '.join(foreign)}), {len(measurements)} rows do not"
+        )
+    values, errors = system.solve()
+    for name, value in values.items():
+        if name in known and name not in kept and value < errors[name] and abs(known[name].mid - value) < 2 * errors[name]:
+            kept[name] = "its standard error is larger than its value, and the old record agrees"
+    fitted = [name for name in values if name in known and name not in kept]
     parameters, bounded = dict(known), []
     source = f"fitted to {len(measurements)} measurements"
-    for name in free:
-        if name in known:
-            value, error = values[name], errors[name]
-            if value > error:
-                reach = float(np.exp(NORMAL_95 * error / value))
-                low, mid, high, how = value / reach, value, value * reach, source
-            else:
-                high = value + NORMAL_95 * error
-                low, mid, how = high / 9, high / 3, f"{source}, which give an upper bound"
-                bounded.append(name)
-            band = {end: float(f"{number:.6g}") for end, number in (("low", low), ("mid", mid), ("high", high))}
-            parameters[name] = parameters[name].model_copy(update=band | {"provenance": "measured", "source": how, "drawn_with": ""})
+    for name in fitted:
+        value, error = values[name], errors[name]
+        if value > error:
+            reach = float(np.exp(NORMAL_95 * error / value))
+            low, mid, high, how = value / reach, value, value * reach, source
+        else:
+            high = value + NORMAL_95 * error
+            low, mid, how = high / 9, high / 3, f"{source}, which give an upper bound"
+            bounded.append(name)
+        band = {end: float(f"{number:.6g}") for end, number in (("low", low), ("mid", mid), ("high", high))}
+        parameters[name] = parameters[name].model_copy(update=band | {"provenance": "measured", "source": how, "drawn_with": ""})
     done = Calibration(
         values,
         errors,
         kept,
         tuple(bounded),
         {},
-        float(system.singular[0] / system.singular[-1]),
+        system.condition,
         constants.model_copy(update={"parameters": parameters}),
     )
     return replace(done, residuals_mw={row.name: done.predict_mw(row) - row.power_mw for row in measurements})
@@ -281,11 +303,11 @@ def hold_out(measurements: Sequence[Measurement], constants: ConstantSet) -> tup
     for index, row in enumerate(measurements):
         others = [*measurements[:index], *measurements[index + 1 :]]
         try:
-            fit = calibrate(others, constants)
+            fit = _fit(others, constants)
         except UsageError:
             found.append(HeldOut(row.name, None, row.power_mw, tuple(row.rates)))
             continue
-        unfitted = tuple(name for name, rate in row.rates.items() if rate and name not in fit.values)
+        unfitted = tuple(name for name, rate in row.rates.items() if rate and (name not in fit.values or name in fit.kept))
         found.append(HeldOut(row.name, fit.predict_mw(row) if fit.knows(row) else None, row.power_mw, unfitted))
     return tuple(found)
 

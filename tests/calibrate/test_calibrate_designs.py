@@ -149,7 +149,7 @@ def test_beats_are_events_and_ticks():
     spikes = np.zeros((1, 2, 64), bool)
     spikes[0, 0, [5, 9]] = True
     assert stored_beats(plan, spikes) == (Beat(5), Beat(9), Beat(0, True), Beat(0, True, True))
-    with pytest.raises(UsageError, match=r"^samples must have at most 4096 spikes and timesteps together .*, not 6500; take fewer"):
+    with pytest.raises(UsageError, match=r"^samples must have at most 4096 spikes and timesteps together .*, not 6500;"):
         stored_beats(plan, np.ones((10, 10, 64), bool))
 
 
