@@ -11,7 +11,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-__all__ = ["CAPTIONS", "draw_claims"]
+__all__ = ["CAPTIONS", "COLOURS", "INK", "STYLE", "decades", "document", "draw_claims", "label"]
 
 COLOURS = "#1f4e8c", "#c2571a", "#2d7d46", "#7a3b8f", "#a0841c", "#5b6770"
 MARKS = "o", "s", "^", "D", "v", "P"
@@ -28,7 +28,7 @@ CAPTIONS = {
     "layers": "Zeros among the weights of each layer.",
     "parts": "Where the energy of a sample goes: DRAM with timesteps one by one, with all at once, and weights on chip.",
 }
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "claims", "text.parse_math": False, "axes.unicode_minus": False, "font.size": 9.5,
     "font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": RULE, "xtick.color": INK,
     "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "figure.facecolor": "white", "grid.color": RULE,
@@ -41,21 +41,23 @@ def draw_claims(data: Mapping[str, Any]) -> dict[str, str]:
     drawn = {}
     for name, draw in _DRAWN.items():
         if name in data:
-            with matplotlib.rc_context(_STYLE):
+            with matplotlib.rc_context(STYLE):
                 figure = Figure(figsize=(8.0, 4.4), layout="constrained")
                 draw(figure, data[name])
-                drawn[name] = _document(figure)
+                drawn[name] = document(figure)
     return drawn
 
 
-def _document(figure: Figure) -> str:
+def document(figure: Figure) -> str:
+    """Return a figure as an SVG document."""
     target = StringIO()
     FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     # Whatever font the reader has: nothing is loaded from elsewhere.
     return re.sub(r"[ \t]+$", "", target.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif"), flags=re.MULTILINE)
 
 
-def _plain(axis: Axes, x: str, y: str) -> None:
+def label(axis: Axes, x: str, y: str) -> None:
+    """Name the axes and draw a light grid."""
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     axis.grid(linewidth=0.6)
@@ -63,7 +65,7 @@ def _plain(axis: Axes, x: str, y: str) -> None:
     axis.tick_params(length=0)
 
 
-def _decades(axis: Axes, which: str) -> None:
+def decades(axis: Axes, which: str) -> None:
     """Label a logarithmic axis with 1, 2 and 5 of each decade, as plain numbers."""
     one = axis.xaxis if which == "x" else axis.yaxis
     one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -93,8 +95,8 @@ def _accuracy(figure: Figure, content: Mapping[str, Any]) -> None:
     axis.set_xscale("log")
     lowest = min(point["y"][0] for points in content["series"].values() for point in points)
     axis.set_ylim(max(lowest - 1, best - SHOWN_POINTS), best + 0.8)
-    _decades(axis, "x")
-    _plain(axis, "energy of a sample, µJ (modelled)", "accuracy on the test split, %")
+    decades(axis, "x")
+    label(axis, "energy of a sample, µJ (modelled)", "accuracy on the test split, %")
     axis.legend(loc="lower right")
 
 
@@ -106,10 +108,10 @@ def _lines(figure: Figure, content: Mapping[str, Any], x: str, *, log: bool = Fa
                       linestyle="--" if index < len(content["series"]) / 2 and len(content["series"]) > 4 else "-", label=name)
     if log:
         axis.set_yscale("log")
-        _decades(axis, "y")
+        decades(axis, "y")
     else:
         axis.set_ylim(bottom=0)
-    _plain(axis, x, "energy of a sample, µJ (modelled)")
+    label(axis, x, "energy of a sample, µJ (modelled)")
     figure.legend(loc="outside right center")
 
 
@@ -122,7 +124,7 @@ def _layers(figure: Figure, content: Mapping[str, Any]) -> None:
         axis.bar(places, [value[0] for value in values], 0.9 * width, yerr=[value[1] for value in values], color=COLOURS[index],
                  error_kw={"linewidth": 1}, label=name)
     axis.set_xticks(range(len(content["names"])), content["names"])
-    _plain(axis, "", "weights that are 0, %")
+    label(axis, "", "weights that are 0, %")
     axis.grid(visible=False, axis="x")
     figure.legend(loc="outside right center")
 
@@ -137,7 +139,7 @@ def _parts(figure: Figure, content: Mapping[str, Any]) -> None:
                 bottom += parts[part]
         axis.set_xticks(range(len(rows)), [name.replace(" + ", "\n+ ").replace(" joint", "") for name in rows], fontsize=8)
         axis.set_title(title)
-        _plain(axis, "", "energy of a sample, µJ (modelled)" if axis is axes[0] else "")
+        label(axis, "", "energy of a sample, µJ (modelled)" if axis is axes[0] else "")
         axis.grid(visible=False, axis="x")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center")

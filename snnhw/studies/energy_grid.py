@@ -29,7 +29,7 @@ REVISION = 1
 Structure = Literal["none", "unstructured", "bank"]
 
 CONVOLUTION = replace(MNIST, hidden=0, timesteps=6, held_out=1000, float_samples=50_000, float_epochs=3, float_rate=4e-3,
-                      samples=10_000, epochs=2, rate=4e-3, batch=64)
+                      samples=6_000, epochs=2, rate=4e-3, batch=64)
 CHANNELS = 16, 32
 SMALL_BATCH = 64  # of the float network
 SPARED = "conv1"  # 3 % of the weights, which see the image: they are not pruned
@@ -129,6 +129,15 @@ class GridStudy(Study):
         self.name = name
         self.lanes = lanes
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a page says of the network and its training."""
+        setting = self.setting
+        return {"layers": self._layers(), "timesteps": setting.timesteps, "tested": setting.tested,
+                "training": f"{setting.epochs} epochs on {setting.samples:,} images"}
+
+    def _layers(self) -> str:
+        return f"{self.images.inputs}-{self.setting.hidden}-{self.images.classes}"
+
     def lane_of(self, name: str, outputs: int) -> np.ndarray:
         """Return the lane of each neuron or channel of a layer of weights."""
         return np.arange(outputs) % min(self.lanes, outputs)
@@ -219,6 +228,11 @@ class ConvolutionStudy(GridStudy):
 
     def is_own(self, point: GridPoint) -> bool:
         return point.structure != "none"
+
+    def _layers(self) -> str:
+        shapes = self._shapes()
+        return (f"convolution {shapes['conv1'][1]}-{CHANNELS[0]} 5x5 stride 2, convolution {CHANNELS[0]}-{CHANNELS[1]} 3x3 "
+                f"stride 2, {shapes['fc3'][1]}-{shapes['fc3'][0]}")
 
     def lane_of(self, name: str, outputs: int) -> np.ndarray:
         """Return the lane of each channel: neighbours share one, where layers are stored in blocks."""

@@ -1,0 +1,161 @@
+"""The energy grid: balanced masks, what the page concludes from made-up records, and the whole way on the digits."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snnhw.compress.config import PruneConfig
+from snnhw.compress.prune import magnitude_masks
+from snnhw.cost import Energy, Term, load_constants
+from snnhw.cost.results import energy_json
+from snnhw.report.energy_grid import GRID_CAPTIONS, draw_energy_grid
+from snnhw.studies import RunCache
+from snnhw.studies.energy_grid import SPARSITIES, GridPoint, balanced_mask, every_grid_point, grid_study
+from snnhw.studies.energy_measure import Hardware, rounded, stratified
+from snnhw.studies.energy_page import NetworkGrid, energy_page, grid_figures
+from snnhw.studies.quantize_prune import BITS, DIGITS
+
+ASIC, FPGA = load_constants("asic45"), load_constants("ice40up5k")
+METRICS = {"synaptic_operations": 50.0, "effective_acs": 40.0, "effective_macs": 0.0}
+
+
+# -------------------------------------------------------------------------- points and masks
+
+
+def test_the_grid_is_that_of_the_issue():
+    points = every_grid_point()
+    assert len(points) == len(set(points)) == len(BITS) * (1 + 2 * (len(SPARSITIES) - 1)) == 55
+    assert {point.sparsity for point in points[:15]} == {0.0, 0.8}
+
+
+@pytest.mark.parametrize(("sparsity", "structure"), [(0.0, "bank"), (0.8, "none"), (0.8, "block")])
+def test_points_must_make_sense(sparsity, structure):
+    with pytest.raises(ValueError, match=rf"^Structure must be .*, not '{structure}'$"):
+        GridPoint(8, sparsity, structure)
+    with pytest.raises(ValueError, match=r"^Sparsity must be from 0 to below 1, not 1$"):
+        GridPoint(8, 1, "bank")
+
+
+def test_banks_of_one_source_are_those_of_the_pruner():
+    weight = np.random.default_rng(1).normal(size=(22, 9))
+    found = balanced_mask(np.abs(weight), 0.6, np.arange(22) % 4)
+    expected = magnitude_masks({"fc": weight}, PruneConfig(sparsity=0.6, scope="bank", lanes=4))["fc"]
+    assert np.array_equal(found, expected)
+
+
+def test_banks_of_more_sources_keep_as_many_of_the_largest():
+    magnitudes = np.abs(np.random.default_rng(2).normal(size=(8, 3, 2, 2)))
+    lane = np.arange(8) // 2
+    mask = balanced_mask(magnitudes, 0.7, lane, 4)
+    for one in range(4):
+        for channel in range(3):
+            bank, kept = magnitudes[lane == one][:, channel], mask[lane == one][:, channel]
+            assert kept.sum() == 2  # of 8: 0.3 * 8 = 2.4
+            assert bank[kept].min() > bank[~kept].max()
+    with pytest.raises(ValueError, match=r"^Span must divide the 12 presynaptic elements, not 5$"):
+        balanced_mask(magnitudes, 0.7, lane, 5)
+
+
+def test_samples_are_the_first_of_each_class():
+    assert stratified(np.array([2, 0, 2, 1, 0, 1, 2]), 2).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_rounding_keeps_what_is_no_float():
+    assert rounded({"a": [1.23456789, 7, "x", True, 3.0], "b": (1e-9,)}) == {"a": [1.23457, 7, "x", True, 3], "b": [1e-9]}
+
+
+# -------------------------------------------------------------------------- the page, from made-up records
+
+
+def energy(rung, amount, kind="weights"):
+    """Return an energy as it stands in a record, of `amount` pJ."""
+    constants, name, unit = (ASIC, "add", "bit") if rung in ("A0", "A1") else (FPGA, "toggle", "toggle")
+    term = Term("fc", kind, amount / constants[name].mid, unit, (name,))
+    return energy_json(Energy(rung, rung, "simulated", constants, (term,)), METRICS)
+
+
+def record(bits, sparsity=0.0, structure="none", *, accuracy=0.97, a1=None, r2=None, network="mnist-fc"):
+    """Return a made-up record whose energies are those of its stored bits, unless told."""
+    size = bits * (1 - sparsity) * 100
+    return {"network": network, "bits": bits, "sparsity": sparsity, "structure": structure, "seed": 1, "hardware": "",
+            "accuracy": accuracy, "weights": 1000, "zeros": sparsity, "format": {"fc": "dense" if not sparsity else "bank"},
+            "packing": {"fc": "none"}, "lanes": {"fc": 4}, "stored_bits": 1000 * bits, "samples": 10, "cycles": 100.0,
+            "counts_compared": 7, "metrics": METRICS,
+            "energy": [energy("A1", size if a1 is None else a1), energy("R2", 2 * size if r2 is None else r2)]}
+
+
+def grid(*records):
+    """Return what the page is made of."""
+    facts = {"layers": "784-128-10", "timesteps": 8, "tested": 10_000, "training": "2 epochs"}
+    return {"versions": {"snnhw": "0"}, "networks": {item["network"]: facts for item in records}, "points": list(records)}
+
+
+FULL = [record(bits) for bits in BITS] + [record(bits, 0.8, structure) for structure in ("unstructured", "bank") for bits in BITS]
+
+
+def test_best_quantization_is_the_cheapest_that_loses_at_most_a_point():
+    network = NetworkGrid("mnist-fc", [record(2, accuracy=0.9599), record(3, accuracy=0.96), record(8, accuracy=0.97)])
+    assert network.quantized("A1").name == "3 b"
+    assert NetworkGrid("mnist-fc", [record(2, accuracy=0.96), record(8, accuracy=0.97)]).quantized("A1").name == "ternary"
+
+
+def test_headlines_are_ratios_of_what_they_say():
+    network = NetworkGrid("mnist-fc", [*FULL[:-1], record(8, 0.8, "bank", a1=100, r2=1000)])
+    found = {line.what: {row.rung: row for row in line.rows} for line in network.headlines}
+    paper = found["8 b + 80 % unstructured over ternary (the paper's ratio)"]
+    assert paper["A1"].mid == pytest.approx(8 * 0.2 / 2)
+    assert paper["A1"].verdict == "cheaper"
+    banks = found["8 b + 80 % in banks over the best quantization"]
+    assert (banks["A1"].mid, banks["R2"].mid) == pytest.approx((0.5, 2.5))
+    page = energy_page(grid(*network.records))
+    assert "- **8 b + 80 % in banks**: the paper's direction holds under R2 2.50; it is reversed under A1 0.50." in page
+
+
+def test_more_energy_for_less_is_listed_with_what_grew():
+    records = [*FULL[:1], record(3, a1=100.0), *FULL[2:]]  # ternary has 200
+    page = energy_page(grid(*records))
+    assert "by rung: A1 1, R2 0." in page
+    assert "| bits | ternary | 3 b | A1 2.000 | 1.000 |" in page
+    assert "weights of fc +100 pJ" in page
+
+
+def test_page_and_figures_show_every_network():
+    records = [*FULL, *(item | {"network": "mnist-conv"} for item in FULL)]
+    data = grid(*records)
+    drawn = draw_energy_grid(grid_figures(data))
+    assert drawn.keys() == GRID_CAPTIONS.keys()
+    page = energy_page(data, [(f"figures/{name}.svg", text) for name, text in GRID_CAPTIONS.items()])
+    assert page.count("### mnist-conv") == page.count("### mnist-fc") == 6
+    assert all(f"mnist-conv, {rung}" in drawn[name] for name, rungs in (("front", ("A1", "R2")), ("scatter", ("R2",)))
+               for rung in rungs)
+    assert "| both | A1, R2 | 30 | 1.000 |" in page
+
+
+# -------------------------------------------------------------------------- the whole way
+
+
+def test_digits_from_training_to_the_netlist(tmp_path):
+    pytest.importorskip("torch")
+    setting = replace(DIGITS, hidden=16, timesteps=4, float_samples=300, float_epochs=4, samples=300, epochs=1, tested=100,
+                      counted=20)
+    study = grid_study("digits-fc", RunCache(tmp_path), setting)
+    point = GridPoint(8, 0.75, "bank")
+    item = Hardware(study, 1, point).record(gates=True)
+    assert [row["rung"] for row in item["energy"]] == ["A0", "A1", "A2", "R1", "R1", "R2", "R3"]
+    rungs = {(row["rung"], row["constants_kind"]): row["mid_pj"] for row in item["energy"]}
+    assert rungs["A1", "asic"] == rungs["R1", "asic"]
+    assert rungs["A2", "fpga"] == rungs["R1", "fpga"]
+    assert item["samples"] == 10
+    assert item["counts_compared"] > 100
+    assert item["accuracy"] == study.trained(1, point)["test"]
+    weight = study.grid_graph(1, point)["fc1"].weight
+    for lane in range(4):  # 4 neurons of each lane, of which one may stay, unless it became 0
+        assert (np.count_nonzero(weight[lane::4], axis=0) <= 1).all()
+    assert item["zeros"] >= 0.7
+    assert item["synthesis"]["cells"]["SB_LUT4"] > 100
+    # All of it is found again, the netlist too: nothing is simulated twice.
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert json.dumps(Hardware(study, 1, point).record(gates=True)) == json.dumps(item)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
