@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typer.testing import CliRunner
 
+from snnhw.cli.app import app
 from snnhw.cli.output import versions
 from snnhw.cost import Counts, check_counts
 from snnhw.errors import CheckFailed, NetworkError, UsageError
@@ -43,6 +45,7 @@ RECORD = ROOT / "benchmarks" / "counts.json"
 WORK = ROOT / "build" / "counts"
 BATCH = 12
 MODELS = ("digits", "mnist", "mnist-conv", "lenet", "fashion", "nmnist", "braille", "stdp", "speech")
+IMPORTED = "fashion", "braille"  # trained in floating point
 SETS = {"digits": None, "mnist": "MNIST", "mnist-conv": "MNIST", "lenet": "MNIST", "fashion": "FashionMNIST",
         "nmnist": "NMNIST-small", "braille": "Braille7", "stdp": "MNIST", "speech": "GSC-kws01"}
 
@@ -158,6 +161,10 @@ def lowered(model: str) -> Path:
         given = load_samples("gsc-kws01", timesteps=None, calibrate=64, count=None)
         import_model(folder, out, given, options=Options(granularity="tensor"),
                      choices={"checkpoint": str(Path(os.environ["SNNHW_DATA"]) / "models/snntorch/s2s_gsc_snntorch.pt")})
+    elif model in IMPORTED:
+        done = CliRunner().invoke(app, ["import", str(folder), "--out", str(out), "--quiet"])
+        if done.exit_code:
+            raise SystemExit(f"snnhw import {model}: {done.output}")
     else:
         from snnhw.compress.flow import lower_model, train_model
         if checkpoint.exists():
