@@ -17,7 +17,7 @@ from snnhw.verify.native import Simulator
 from snnhw.verify.random_graphs import random_graph_case
 
 # Chains and graphs with every format, queues between cores, merged sources with lane queues, loaded weights, events as bits.
-NETWORKS, GRAPHS, BITS = (6,), (39,), (2,)
+NETWORKS, GRAPHS, BITS = (6, 38), (39,), (2,)
 
 
 def as_bits(case):
