@@ -13,6 +13,7 @@ from snnhw.cli import (
     build,
     calibrate,
     claims,
+    compare,
     compress,
     data,
     doctor,
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 # In the order of a session; the help shows them so.
 for module in (doctor, data, train, lower, compress, widths, stdp, import_, explain, inspect, encodings, estimate, fit, generate,
-               verify, build, energy, report, sweep, claims):
+               verify, build, energy, compare, report, sweep, claims):
     app.command(module.__name__.rpartition(".")[2].rstrip("_"))(module.command)
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from snnhw.plan import Plan
     from snnhw.verify.simulation import Simulation
 
-__all__ = ["command"]
+__all__ = ["NETLIST_SAMPLES", "command", "run_netlist"]
 
 MEASURED_SAMPLES = 50
 NETLIST_SAMPLES = 3
 
 
-def _gates(plan: "Plan", target: "BoardRecord", spikes: "np.ndarray", chosen: "np.ndarray", session: Session) -> list["GateRun"]:
+def run_netlist(plan: "Plan", target: "BoardRecord", spikes: "np.ndarray", chosen: "np.ndarray", session: Session) -> list["GateRun"]:
     """Return what the netlist did with the chosen samples, without delays and with them; nothing for a family without a model."""
     from snnhw.gates import FAMILIES, gate_simulator
     if target.family not in FAMILIES:
@@ -88,6 +88,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     opened = open_run(run)
     from snnhw.board import load_board
     from snnhw.cost import comparison_table, energy_ladder, energy_table
+    from snnhw.cost.idle import idle_table
     from snnhw.cost.sampling import choose_samples
     from snnhw.reference import run as interpret
     from snnhw.verify.native import simulate
@@ -100,7 +101,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     session.progress("simulating the RTL and counting its activity")
     simulation = simulate(plan, spikes, activity=True)
     chosen = choose_samples(simulation.cycles, netlist_samples)
-    runs = _gates(plan, target, spikes, chosen, session) if netlist_samples else []
+    runs = run_netlist(plan, target, spikes, chosen, session) if netlist_samples else []
     if saif is not None:
         _export(saif, simulation, runs, target.clock.hz)
     session.progress("drawing the bands")
@@ -112,4 +113,5 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
                             netlists=[run.measured(chosen) for run in runs], seed=seed, asic=sets.get("asic"),
                             fpga=sets.get("fpga"))
     session.finish(results, text_table(energy_table(results["rungs"])), text_table(comparison_table(results["comparison"])),
+                   text_table(idle_table(results["idle_policy"])),
                    folder=opened.folder, seed=seed)

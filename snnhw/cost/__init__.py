@@ -1,5 +1,6 @@
 """Cost: what a plan and its activity mean in operations, cycles and joules, and how sure that is."""
 
+from snnhw.cost.ann import RateSweep, sweep_rates
 from snnhw.cost.architecture import Architecture, architecture_names, load_architecture
 from snnhw.cost.bands import DRAWS, Band, format_energy
 from snnhw.cost.calibration import Calibration, Measurement, calibrate, load_measurements
@@ -20,6 +21,7 @@ from snnhw.cost.points import DesignPoint, load_points
 from snnhw.cost.ranking import ENCODINGS, RankedEncoding, best_run_length, find_break_even, rank_encodings
 from snnhw.cost.rungs import Target, activity_energy, full_energy, memory_energy, operation_energy
 from snnhw.cost.tables import TextTable, comparison_table, constants_table, energy_table, layer_table
+from snnhw.cost.textbook import TextbookEnergy, textbook_energies
 from snnhw.cost.workload import LayerWorkload, load_workloads, record_densities, save_workloads
 
 __all__ = [
@@ -44,12 +46,14 @@ __all__ = [
     "Measurement",
     "RankCorrelation",
     "RankedEncoding",
+    "RateSweep",
     "Ratio",
     "RatioRow",
     "RungFactors",
     "Target",
     "Term",
     "TextTable",
+    "TextbookEnergy",
     "Use",
     "Violation",
     "activity_energy",
@@ -97,4 +101,6 @@ __all__ = [
     "record_densities",
     "rung_factors",
     "save_workloads",
+    "sweep_rates",
+    "textbook_energies",
 ]

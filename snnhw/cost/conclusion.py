@@ -52,11 +52,12 @@ def conclude(comparison: "Comparison") -> tuple[str, ...]:
 
 def _coverage(comparison: "Comparison") -> str:
     count = len(comparison.points)
-    everywhere = [rung for rung in comparison.rungs if all(rung in point.energies for point in comparison.points)]
+    rungs = [rung for rung in comparison.rungs if not rung.startswith("R1")]  # the counts of A1 and A2, measured
+    everywhere = [rung for rung in rungs if all(rung in point.energies for point in comparison.points)]
     parts = [f"{count} design point{'s' if count != 1 else ''} on the rung{'s' if len(everywhere) != 1 else ''} "
              f"{_listed(everywhere)}" if everywhere else f"{count} design points without a rung that all of them have"]
     parts += [f"{rung} on {sum(rung in point.energies for point in comparison.points)} of them"
-              for rung in comparison.rungs if rung not in everywhere]
+              for rung in rungs if rung not in everywhere]
     return "Compared: " + ", ".join(parts) + "."
 
 
@@ -76,18 +77,19 @@ def _ratio_sentences(comparison: "Comparison") -> list[str]:
         elif verdicts == {"cheaper"}:
             text += f" '{over}' is cheaper on every rung, with bands that stay below 1."
         elif {"dearer", "cheaper"} <= verdicts:
-            sides = [f"{_listed([row.rung for row in rows if row.verdict == verdict])} says that it is {verdict}"
+            sides = [f"'{over}' is {verdict} under {_listed([row.rung for row in rows if row.verdict == verdict])}"
                      for verdict in ("cheaper", "dearer")]
-            text += f" The rungs contradict each other, beyond their bands: {' and '.join(sides)}."
+            text += f" The rungs contradict each other, beyond their bands: {', '.join(sides)}."
         elif verdicts == {"equal"}:
             text += " They are equal."
         else:
-            open_ = [row.rung for row in rows if row.verdict == "undecided"]
-            text += f" Under {_listed(open_)} the band contains 1: these constants do not decide it there."
+            unsure = [row.rung for row in rows if row.verdict == "undecided"]
+            if unsure:
+                text += f" Under {_listed(unsure)} the band contains 1: these constants do not decide it there."
             sides = [f"{verdict} under {_listed([row.rung for row in rows if row.verdict == verdict])}"
-                     for verdict in ("cheaper", "dearer") if verdict in verdicts]
+                     for verdict in ("cheaper", "dearer", "equal") if verdict in verdicts]
             if sides:
-                text += f" It is {' and '.join(sides)}."
+                text += f" '{over}' is {_listed(sides)}."
         sentences.append(text)
     if len(found) > MAX_PAIRS:
         sentences.append(f"{len(found) - MAX_PAIRS} further ratios are in the table.")
@@ -146,11 +148,12 @@ def _textbook_sentences(comparison: "Comparison", measured: str | None) -> list[
 def _front_sentences(comparison: "Comparison", measured: str | None) -> list[str]:
     formula = comparison.fronts.get("A1")
     actual = comparison.fronts.get(measured) if measured else None
-    if not formula or not actual or measured is None:
+    if not formula or not actual or measured is None or len({point.accuracy for point in comparison.points}) == 1:
         return []
     known = {name for name in formula if measured in next(p for p in comparison.points if p.name == name).energies}
     missed, extra = [name for name in actual if name not in formula], [name for name in formula if name in known - set(actual)]
-    text = f"On the front of accuracy against energy under {measured} are {_listed([repr(name) for name in actual])}."
+    verb = "are" if len(actual) > 1 else "is alone"
+    text = f"On the front of accuracy against energy under {measured} {verb} {_listed([repr(name) for name in actual])}."
     if not missed and not extra:
         return [text + " A1 has the same front."]
     if missed:

@@ -9,7 +9,7 @@ from snnhw.report.page import Page
 from snnhw.report.records import COMMANDS, Run, read_run
 from snnhw.tools import require_package
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_report"]
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -41,7 +41,7 @@ def write_report(run_folder: Path, out: Path | None = None, *, progress: Callabl
     tell(f"records of {', '.join(run.records) or 'no command'}")
     page = _page(run)
     target = Path(out) if out is not None else Path(run_folder) / "report.html"
-    write_bytes(target, _render(page).encode())
+    write_bytes(target, render(page).encode())
     tell(f"wrote {target}")
     return target
 
@@ -75,7 +75,7 @@ def _page(run: Run) -> Page:
     )
 
 
-def _render(page: Page) -> str:
+def render(page: Page) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -203,7 +203,7 @@ def test_rungs_that_contradict_each_other_are_told():
     records = [made_up("a", energy_of("A1", weights=10.0), energy_of("R2", weights=10.0)),
                made_up("b", energy_of("A1", weights=20.0), energy_of("R2", weights=5.0))]
     text = " ".join(compare_records(records).conclusion)
-    assert "The rungs contradict each other, beyond their bands: R2 says that it is cheaper and A1 says that it is dearer" in text
+    assert "The rungs contradict each other, beyond their bands: 'b' is cheaper under R2, 'b' is dearer under A1." in text
 
 
 def test_a_band_that_contains_one_decides_nothing():
