@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed largest claims retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed largest claims energy-grid retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -81,6 +81,10 @@ largest: install
 # The claims of the papers, measured again on the data that is there; goes on where it was stopped.
 claims: install
 	OMP_NUM_THREADS=1 $(bin)/snnhw claims --out build/claims --write docs/claims.md
+
+# Quantization against pruning on generated hardware, on every rung; needs SNNHW_DATA, and hours. Goes on where it was stopped.
+energy-grid: install
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/energy_grid.py
 
 # Start of the program; logic cells and clock of one core on iCE40UP5K; size of the Verilog; speed of the reference (needs SNNHW_DATA).
 bench: install

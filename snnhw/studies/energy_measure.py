@@ -12,7 +12,7 @@ import numpy as np
 
 from snnhw import ir
 from snnhw.board import load_board
-from snnhw.cost import energy_ladder
+from snnhw.cost import Energy, energy_ladder, load_constants
 from snnhw.cost.metrics import network_metrics
 from snnhw.cost.netlist import NetlistActivity
 from snnhw.cost.sampling import choose_samples
@@ -25,7 +25,7 @@ from snnhw.reference import run
 from snnhw.studies.energy_grid import GridPoint, GridStudy
 from snnhw.verify.native import simulate
 
-__all__ = ["BOARD", "EACH", "Hardware", "rounded", "stratified"]
+__all__ = ["BOARD", "EACH", "Hardware", "priced", "rounded", "stratified"]
 
 BOARD = "icebreaker"
 EACH = 1  # samples of each class whose activity is counted
@@ -53,6 +53,15 @@ def rounded(value: Any, digits: int = 6) -> Any:
         value = float(f"{value:.{digits}g}")
         return int(value) if value.is_integer() and abs(value) < 1e15 else value
     return value
+
+
+def priced(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record whose energies have the present constants: the counts stay."""
+    rows = []
+    for row in record["energy"]:
+        energy = Energy.from_json(row, load_constants(row["constants"]))
+        rows.append(rounded(row | {"mid_pj": energy.mid_pj, **energy.band.as_json()}))
+    return dict(record) | {"energy": rows}
 
 
 class Hardware:

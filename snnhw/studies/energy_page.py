@@ -22,7 +22,10 @@ EQUAL = 0.01                # of accuracy, as on the page of claims
 HEADLINE = 0.8
 LADDER = "A0", "A1", "A2", "R2", "R3", "R4"
 """Rungs of the tables; R1 has the counts of A1 and A2, measured, and the same values."""
+ALIKE = 0.02                # of a ratio
 _EPS = 1e-9
+_SIDES = {"dearer": "quantization is cheaper, as in the paper, under {}", "cheaper": "pruning is cheaper under {}",
+          "equal": f"they cost the same within {ALIKE:.0%} under {{}}", "undecided": "the constants do not decide it under {}"}
 
 Record = Mapping[str, Any]
 
@@ -248,20 +251,16 @@ def _named(network: NetworkGrid, title: str) -> str:
 
 def _verdict(network: NetworkGrid) -> str:
     """Return the conclusion of one network in sentences that its numbers decide."""
-    lines = {line.what.split(" over ")[0]: line for line in network.headlines[1:5]}
     sentences = [f"### {network.name}\n"]
-    for what, line in lines.items():
+    for line in network.headlines[:5]:
         sides: dict[str, list[str]] = {}
         for row in line.rows:
-            sides.setdefault(row.verdict, []).append(f"{row.rung} {row.mid:.2f}")
-        said = []
-        if "dearer" in sides:
-            said.append(f"the paper's direction holds under {_listed(sides['dearer'])}")
-        if "cheaper" in sides:
-            said.append(f"it is reversed under {_listed(sides['cheaper'])}")
-        if "undecided" in sides:
-            said.append(f"it is not decided under {_listed(sides['undecided'])}")
-        sentences.append(f"- **{what}**: {'; '.join(said)}.")
+            sides.setdefault("equal" if abs(row.mid - 1) < ALIKE else row.verdict, []).append(f"{row.rung} {row.mid:.2f}")
+        said = [text.format(_listed(sides[side])) for side, text in _SIDES.items() if side in sides]
+        last = line.rows[-1]
+        gained = (network.by_title[last.over]["accuracy"] - network.by_title[last.under]["accuracy"]) * 100
+        sentences.append(f"- **{line.what}**: {'; '.join(said)}. {last.over} is {abs(gained):.2f} points "
+                         f"{'more' if gained > 0 else 'less'} accurate than {last.under}.")
     return "\n".join(sentences) + "\n\n" + _why(network)
 
 
