@@ -144,13 +144,16 @@ def _variants(run: RunFolder, lanes: int | dict[str, int] | None, load_weights: 
             plan = run.plan(count, load_weights, dict(memories) | ({"formats": name} if name else {}))
         except NetworkError:
             continue
-        kept = tuple((layer.lanes, layer.format_choice) for layer in plan.layers)
-        if kept in seen:
-            continue
-        seen.add(kept)
-        most = max(layer.lanes for layer in plan.layers)
-        title = f"{most} lanes {'+'.join(dict.fromkeys(layer.format for layer in plan.layers))}"
-        yield _Design(title, title, run, plan)
+        title = (f"lanes {_joined([str(layer.lanes) for layer in plan.layers])}, "
+                 f"{_joined([layer.format_choice for layer in plan.layers])}")
+        if title not in seen:
+            seen.add(title)
+            yield _Design(title, title, run, plan)
+
+
+def _joined(values: Sequence[str]) -> str:
+    """Return what the layers have, once where all have the same."""
+    return values[0] if len(set(values)) == 1 else "/".join(values)
 
 
 def _measure(design: _Design, target: "BoardRecord", samples: int | None, netlist_samples: int,

@@ -18,7 +18,8 @@ from snnhw.report.write import render
 __all__ = ["ComparisonPage", "write_comparison"]
 
 MAX_STACKED = 24
-MAX_PAIRS = 8
+MAX_PAIRS = 6
+SMALL_SPREAD = 1.15  # of factors; below it, shares of the difference say little
 LABELS = {"A0": ESTIMATED, "A1": ESTIMATED, "A2": ESTIMATED}
 BEST = ("R4", "R3", "R2", "A2")  # the rung that says most about the hardware
 
@@ -133,8 +134,9 @@ def _band_table(comparison: Comparison, rungs: Sequence[str]) -> Table:
         for rung in rungs:
             if rung in point.energies:
                 energy = point.energies[rung]
+                sampling = f"; {energy.sampling}" if energy.sampling is not None else ""
                 rows.append((point.name, rung, energy.constants.title, energy.basis, format_energy(energy.band.median),
-                             _interval(energy.band), energy.evidence))
+                             _interval(energy.band), energy.evidence + sampling))
     return Table("The ladder of each point, and the three largest parts it rests on",
                  ("point", "rung", "constants", "counts", "median", "5 .. 95 %", "rests on"), tuple(rows), "", frozenset({4, 5}),
                  frozenset({6}))
@@ -205,7 +207,8 @@ def _agreement(comparison: Comparison) -> Section:
             tuple(rows), "", frozenset({1, 2, 3, 4}), frozenset({5})))
     factors = []
     for found in comparison.factors:
-        parts = ", ".join(f"{part.kind} {part.share:.0%}" for part in found.parts[:3])
+        small = found.spread_mid < SMALL_SPREAD
+        parts = "" if small else ", ".join(f"{part.kind} {part.share:.0%}" for part in found.parts[:3])
         steps = " × ".join(f"{factor:.3g} ({one} to {other})" for one, other, factor in found.steps)
         factors.append((f"{found.upper} / {found.lower}", f"{found.mids[found.smallest]:.3g}", found.smallest,
                         f"{found.mids[found.largest]:.3g}", found.largest, _number(found.spread), parts, steps))
@@ -233,7 +236,8 @@ def _ratios(comparison: Comparison) -> Section:
             shown.setdefault((row.over, row.under), []).append(row)
     if not shown:
         return section
-    drawn = [(f"{over} / {under}", [(row.rung, row.band) for row in rows]) for (over, under), rows in shown.items()][:MAX_PAIRS]
+    drawn = [(f"{over}  over  {under}", [(row.rung, row.band) for row in rows if row.rung != "A0"])
+             for (over, under), rows in shown.items()][:MAX_PAIRS]
     section.blocks.append(Figure(
         draw_ratios(drawn), "Ratios with common draws: what both points rest on cancels. Dark bands leave no doubt which is the "
         "cheaper; light ones contain 1."))
