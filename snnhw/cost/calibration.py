@@ -247,9 +247,8 @@ def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Ca
     """
     fit = _fit(measurements, constants)
     if not fit.replaced:
-        raise UsageError(
-            f"measurements must tell {len(fit.values)} parameters apart ({', '.join(fit.values)}), {len(measurements)} rows do not"
-        )
+        names = ", ".join(fit.values)
+        raise UsageError(f"measurements must tell {len(fit.values)} parameters apart ({names}), {len(measurements)} rows do not")
     return fit
 
 

@@ -16,7 +16,8 @@ __all__ = ["PROVENANCES", "Constant", "ConstantSet", "Sram", "constant_sets", "l
 PROVENANCES = ("measured", "vendor", "derived", "scaled", "assumed")  # from the best evidence to none
 MAX_BYTES = 1 << 20
 FOLDER = Path(__file__).resolve().parent / "constants"
-PICOJOULES_PER_SECOND_PER_MILLIWATT = 10**9
+# What a unit is in base units, and its factor to them.
+_PREFIXED = {"mW": ("pJ/s", 10**9), "uJ/boot": ("pJ/boot", 10**6), "ms/boot": ("s/boot", 1e-3)}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -49,7 +50,8 @@ class Constant(Record):
     low: Positive
     mid: Positive
     high: Positive
-    unit: Literal["pJ/bit", "pJ/bit2", "pJ/access", "pJ/toggle", "pJ/cycle", "pJ/flip-flop/cycle", "mW", "toggle/bit", "1"]
+    unit: Literal["pJ/bit", "pJ/bit2", "pJ/access", "pJ/toggle", "pJ/cycle", "pJ/flip-flop/cycle", "mW", "toggle/bit", "uJ/boot",
+                  "ms/boot", "1"]
     provenance: Literal["measured", "vendor", "derived", "scaled", "assumed"]
     source: Text
     device: str = ""
@@ -64,10 +66,8 @@ class Constant(Record):
 
     @property
     def dimensions(self) -> Counter[str]:
-        """Exponent of each base unit; a power counts as pJ per second."""
-        if self.unit == "mW":
-            return Counter({"pJ": 1, "s": -1})
-        above, *below = self.unit.split("/")
+        """Exponent of each base unit, without prefixes; a power counts as pJ per second."""
+        above, *below = _PREFIXED.get(self.unit, (self.unit, 1))[0].split("/")
         dimensions = Counter({above: 1} if above != "1" else {})
         dimensions.subtract(below)
         return dimensions
@@ -75,7 +75,7 @@ class Constant(Record):
     @property
     def scale(self) -> float:
         """Factor from the unit to the base units of :attr:`dimensions`."""
-        return float(PICOJOULES_PER_SECOND_PER_MILLIWATT) if self.unit == "mW" else 1.0
+        return float(_PREFIXED.get(self.unit, (self.unit, 1))[1])
 
     @property
     def brief(self) -> str:
@@ -113,6 +113,8 @@ _NEEDED = {
 }
 
 
+# What a set may have besides.
+_OPTIONAL = {"asic": {}, "fpga": {"boot_energy": "uJ/boot", "boot_time": "ms/boot"}}
 _OVER_BASE = frozenset({"name", "title", "device", "node", "devices", "flavour"})
 
 
@@ -160,12 +162,13 @@ class ConstantSet(Record):
             if "block_ram" not in self.blocks:
                 raise ValueError("an FPGA set must name the parameter of block_ram in its table blocks")
             needed |= dict.fromkeys(self.blocks.values(), "pJ/access")
-        for name, unit in needed.items():
+        optional = {name: unit for name, unit in _OPTIONAL[self.kind].items() if name in self.parameters}
+        for name, unit in (needed | optional).items():
             if name not in self.parameters:
                 raise ValueError(f"parameter {name!r} is missing")
             if self.parameters[name].unit != unit:
                 raise ValueError(f"unit of parameter {name!r} must be {unit}, not {self.parameters[name].unit}")
-        if unknown := sorted(set(self.parameters) - set(needed)):
+        if unknown := sorted(set(self.parameters) - set(needed | optional)):
             raise ValueError(f"parameter {unknown[0]!r} is none of this set's: {', '.join(needed)}")
         return self
 
@@ -219,12 +222,13 @@ def _on_base(table: dict[str, Any], path: Path) -> dict[str, Any]:
         raise FileError(f"{what}: with a base it may have {', '.join(sorted(_OVER_BASE))} and parameters, not {unknown[0]!r}")
     if not isinstance(changes, dict):
         raise FileError(f"{what}: parameters must be a table")
+    units = {name: record["unit"] for name, record in whole["parameters"].items()} | _OPTIONAL[whole["kind"]]
     for name, record in changes.items():
-        known = whole["parameters"].get(name)
-        if known is None:
-            raise FileError(f"{what}: parameter {name!r} must be one of {base}: {', '.join(whole['parameters'])}")
-        if isinstance(record, dict) and record.setdefault("unit", known["unit"]) != known["unit"]:
-            raise FileError(f"{what}: unit of parameter {name!r} must be {known['unit']}, not {str(record['unit'])[:40]}")
+        unit = units.get(name)
+        if unit is None:
+            raise FileError(f"{what}: parameter {name!r} must be one of {base}: {', '.join(units)}")
+        if isinstance(record, dict) and record.setdefault("unit", unit) != unit:
+            raise FileError(f"{what}: unit of parameter {name!r} must be {unit}, not {str(record['unit'])[:40]}")
     # The name stays: draws belong to it, so that what is left of the base is common to both in a ratio.
     title = {"title": f"{whole['title']}, {path.name}"}
     return whole | title | table | {"parameters": whole["parameters"] | changes}

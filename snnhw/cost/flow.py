@@ -1,6 +1,7 @@
 """What the commands ``estimate`` and ``energy`` compute, as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet, constant_sets, load_constants
 from snnhw.cost.counts import Counts, check_counts
 from snnhw.cost.energy import Energy
+from snnhw.cost.idle import IdlePolicy, idle_policy_json
 from snnhw.cost.metrics import network_metrics
 from snnhw.cost.netlist import NetlistActivity, netlist_energy
 from snnhw.cost.results import (
@@ -156,6 +158,7 @@ def estimate(
         "samples_per_second": target.clock_hz / counts.mean_cycles,
         "lane_utilisation": metrics["synaptic_operations"] / (sum(layer.lanes for layer in plan.layers) * counts.mean_cycles),
         "energy": [energy_json(energy, metrics) for energy in energies],
+        "idle_policy": _idle_policy(energies, counts),
         "notes": _notes(plan),
         "draws": draws,
         "seed": seed,
@@ -169,6 +172,12 @@ def _predicted(plan: Plan, counts: Counts, asic: ConstantSet | None, target: Tar
         memory_energy(plan, counts, cells, draws=draws, seed=seed),
         full_energy(plan, counts, target, draws=draws, seed=seed),
     ]
+
+
+def _idle_policy(energies: Sequence[Energy], counts: Counts) -> Json:
+    """Return the energy per inference under each idle policy, from the highest rung with the constants of an FPGA."""
+    policy = IdlePolicy([energy for energy in energies if energy.constants.kind == "fpga"][-1])
+    return idle_policy_json(replace(policy, slowest_s=float(counts.cycles.max()) / policy.clock_hz))
 
 
 def energy_ladder(
@@ -226,6 +235,7 @@ def energy_ladder(
         "rungs": [energy_json(energy, results["metrics"]) for energy in energies],
         "steps": steps_json(energies),
         "comparison": comparison_json(energies),
+        "idle_policy": _idle_policy(energies, counts),
         "count_identity": identity,
         "constants": [constants_json(cells), constants_json(target.constants)],
         "netlists": [

@@ -1,6 +1,7 @@
 """The chapter on energy: ladder, comparison, constants."""
 
 from snnhw.cost.bands import format_energy
+from snnhw.report.idle import idle_blocks
 from snnhw.report.page import ESTIMATED, SIMULATED, Block, Figure, Note, Section, Table
 from snnhw.report.plots import LadderBar, Pair, draw_ladder, draw_pairs
 from snnhw.report.records import Part, Run
@@ -190,6 +191,7 @@ def energy_section(run: Run) -> Section:
                 f"neither is in the energies above."
             )
         )
+    section.blocks += idle_blocks(run["energy"]["idle_policy"] or run["estimate"]["idle_policy"])
     notes = run["energy"]["notes"].elements or run["estimate"]["notes"].elements
     section.blocks += [Note(note.text[0].upper() + note.text[1:] + ".") for note in notes if note.text]
     return section
