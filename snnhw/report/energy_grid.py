@@ -66,9 +66,9 @@ def _scatter(axis: Axes, content: Mapping[str, Any], rung: str) -> None:
     for index, series in enumerate(MARKS):
         for point in content.get(series, []):
             (x_low, x, x_high), (y_low, y, y_high) = point["x"], point["y"]
-            axis.errorbar([x], [y], xerr=[[max(0.0, x - x_low)], [max(0.0, x_high - x)]],
-                          yerr=[[max(0.0, y - y_low)], [max(0.0, y_high - y)]], fmt=MARKS[series], color=COLOURS[index],
-                          markersize=4.5, linewidth=0.5)
+            axis.plot([x_low, x_high], [y, y], color=COLOURS[index], linewidth=0.4, alpha=0.4, zorder=1)
+            axis.plot([x, x], [y_low, y_high], color=COLOURS[index], linewidth=0.4, alpha=0.4, zorder=1)
+            axis.plot([x], [y], MARKS[series], color=COLOURS[index], markersize=4.5, zorder=2)
             factors.append(y / x)
             ends.append(x)
     middle = sorted(factors)[len(factors) // 2]

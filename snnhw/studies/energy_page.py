@@ -9,6 +9,7 @@ import numpy as np
 
 from snnhw.cost.bands import Band, format_energy
 from snnhw.cost.compare import Comparison, RatioRow, compare_points
+from snnhw.cost.constants import load_constants
 from snnhw.cost.correlation import RankCorrelation, correlate
 from snnhw.cost.energy import ratio
 from snnhw.cost.factors import RungFactors
@@ -311,7 +312,13 @@ def _agreement(networks: Sequence[NetworkGrid]) -> str:
             every = [point for network in networks for point in network.points]
             if all(first in network.rungs and second in network.rungs for network in networks):
                 rows.append(_correlation_row("both", correlate(every, first, second, shown=0)))
-    return ("Kendall's tau of the order of the points on two rungs: 1 for the same order; the band is over the constants.\n\n"
+    asic = load_constants("asic45")
+    assert asic.sram is not None
+    power = asic[asic.sram.size_exponent].mid
+    return ("Kendall's tau of the order of the points on two rungs: 1 for the same order; the band is over the constants. "
+            "Memories are what rungs see most differently: A1 charges an access the size of the memory to the power of "
+            f"{power:g}; on the FPGA a read enables every block of a memory that is deeper than one, so that it costs in "
+            "proportion to all bits of the memory. That is why large dense weights have the largest factors below.\n\n"
             + _table(("network", "rungs", "points", "tau", "band", "pairs in another order"), rows))
 
 
