@@ -8,7 +8,7 @@ an event, so that cycles and accesses are as exact as those of the spiking netwo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from snnhw.plan.accesses import count_accesses
 from snnhw.plan.area import estimate_area
 from snnhw.plan.cycles import predict_cycles
 from snnhw.plan.ram import RamUse, map_memories, queue_use
-from snnhw.plan.synapses import Dense
 
 __all__ = ["ASSUMPTIONS", "LITERATURE", "RATES", "Crossover", "RateSweep", "ann_energies", "graded_trains", "sweep_rates"]
 
@@ -39,6 +38,8 @@ ASSUMPTIONS = (
     "the network without spikes has the same layers and weights of the same bits, and activations of as many bits as the weights",
     "it runs on the same cores with a multiplier in each lane, and its layers work one after another as the accelerator has them",
     "it skips no activation that is 0, and of sparse weights it stores and multiplies what the spiking network stores",
+    "it knows all its inputs, so that its sums stay in registers also where spikes are scattered to sums in a memory; for each "
+    "word of weights it reads a word of weights and an activation, none of which is kept for another position or sample",
     "it keeps no states; rescaling its sums is a shift and costs nothing, a bias and a comparison cost as much as their bits",
     "spikes are spread evenly over the neurons of all layers, the input included, and over the timesteps",
     "whether both networks reach the same accuracy is not asked here",
@@ -54,6 +55,7 @@ LITERATURE = (
 """Thresholds that others found, on other hardware and with other assumptions."""
 
 RUNGS = ("A0", "A1", "A2")
+_SAME = ("weights", "sources", "parameters")
 
 
 def _activation_bits(layer: LayerPlan) -> int:
@@ -66,27 +68,15 @@ def _sum_bits(layer: LayerPlan) -> int:
 
 def _memories(layer: LayerPlan) -> dict[str, Memory]:
     """Return the memories of a core without spikes, by role."""
-    found: dict[str, Memory] = {memory.role: memory for memory in layer.memories}
-    kept: dict[str, Memory] = {}
-    kept |= {role: found[role] for role in ("weights", "sources", "parameters") if role in found}
-    kept["events"] = Memory("events", 2 * layer.inputs, _activation_bits(layer), "ram")
-    if "currents" in found:
-        width = found["currents"].width // layer.current_bits * _sum_bits(layer)
-        kept["currents"] = replace(found["currents"], width=width)
-    return kept
+    kept: dict[str, Memory] = {memory.role: memory for memory in layer.memories if memory.role in _SAME}
+    return kept | {"events": Memory("events", 2 * layer.inputs, _activation_bits(layer), "ram")}
 
 
 def _accesses(layer: LayerPlan, counts: Mapping[str, float]) -> list[tuple[str, float, bool]]:
-    """Return role, accesses and whether they write, of one pass."""
-    activations = counts["events_write"]
-    read = counts["weights_read"] if isinstance(layer.synapses, Dense) else activations
+    """Return role, accesses and whether they write, of one pass: an activation is read for each word of weights."""
     found = [("weights", counts["weights_read"], False), ("sources", counts.get("sources_read", 0.0), False),
-             ("events", activations, True), ("events", read, False),
+             ("events", counts["events_write"], True), ("events", counts["weights_read"], False),
              ("parameters", counts.get("parameters_read", 0.0), False)]
-    if "currents_read" in counts:
-        words = counts["accumulate"]
-        found += [("currents", words, False), ("currents", words, True), ("currents", counts["currents_read"], False),
-                  ("currents", counts["currents_clear"], True)]
     return [(role, amount, writes) for role, amount, writes in found if amount]
 
 
@@ -150,15 +140,9 @@ def ann_energies(plan: Plan, target: Target, asic: ConstantSet | None = None, *,
 def _macro_terms(layer: LayerPlan, counts: Mapping[str, float], asic: ConstantSet) -> list[Term]:
     assert asic.sram is not None
     sram, memories, read = asic.sram, _memories(layer), asic.sram.read[asic.flavour]
-    return [Term(layer.name, role, amount * _banks(layer, role, amount, counts) * macro(memories[role], sram, asic), "access",
+    return [Term(layer.name, role, amount * macro(memories[role], sram, asic), "access",
                  (read, sram.write_per_read) if writes else (read,))
             for role, amount, writes in _accesses(layer, counts)]
-
-
-def _banks(layer: LayerPlan, role: str, amount: float, counts: Mapping[str, float]) -> int:
-    """Return how many memories an access to currents reaches: where a word is added, that of each lane."""
-    banks = getattr(layer.synapses, "banks", 1) if role == "currents" and amount == counts["accumulate"] else 1
-    return 1 if layer.format == "queued" else int(banks)
 
 
 def _block_terms(plan: Plan, means: Sequence[Mapping[str, float]], target: Target) -> list[Term]:
@@ -167,9 +151,8 @@ def _block_terms(plan: Plan, means: Sequence[Mapping[str, float]], target: Targe
     for layer, counts in zip(plan.layers, means, strict=True):
         memories = _memories(layer)
         for role, amount, writes in _accesses(layer, counts):
-            same = role in ("weights", "sources", "parameters")
-            use = uses[layer.index, role] if same else queue_use(memories[role], target.board, layer)
-            terms.append(block_term(layer, role, amount * _banks(layer, role, amount, counts), writes, target.constants, use))
+            use = uses[layer.index, role] if role in _SAME else queue_use(memories[role], target.board, layer)
+            terms.append(block_term(layer, role, amount, writes, target.constants, use))
     return terms
 
 
