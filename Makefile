@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed largest claims energy-grid retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed counts largest claims energy-grid retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -73,6 +73,10 @@ published: install
 # Compressed models: accuracy on whole test sets, and their hardware; needs SNNHW_DATA. Goes on where it was stopped.
 compressed: install
 	OMP_NUM_THREADS=1 $(bin)/python benchmarks/compressed.py --record
+
+# Predicted counts against those of the RTL, on random networks and on the models; some need SNNHW_DATA.
+counts: install
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/counts.py --record
 
 # The largest network that fits each board, found and built; goes on where it was stopped, or leaves out what is recorded.
 largest: install

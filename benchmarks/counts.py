@@ -209,7 +209,6 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.what) - {"random", *MODELS}:
         parser.error(f"what must be random or of {', '.join(MODELS)}, not {min(unknown)!r}")
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     broken = False
     for name in given.what or ("random", *MODELS):
         if name != "random" and not _there(name):
@@ -225,8 +224,8 @@ def main() -> int:
         for problem in row.get("problems", [row.get("problem")]):
             if problem:
                 print(f"  {problem}", file=sys.stderr)
-        record[name] = row
         if given.record:
+            record = (json.loads(RECORD.read_text()) if RECORD.exists() else {}) | {name: row}
             RECORD.write_text(json.dumps(record, indent=1) + "\n")
     return int(broken)
 
