@@ -52,10 +52,14 @@ def _default(parameter: inspect.Parameter) -> str:
 def render() -> str:
     """Return the reference."""
     parts = [HEAD]
-    for command in app.registered_commands:
+    commands = [(str(command.name), command) for command in app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        commands += [(f"{group.name} {command.name}", command) for command in group.typer_instance.registered_commands]
+    for name, command in commands:
         function = command.callback
         assert function is not None
-        parts.append(f"\n## snnhw {command.name}\n\n{inspect.cleandoc(function.__doc__ or '')}\n")
+        parts.append(f"\n## snnhw {name}\n\n{inspect.cleandoc(function.__doc__ or '')}\n")
         rows = []
         for parameter in inspect.signature(function).parameters.values():
             info = next(item for item in get_args(parameter.annotation) if isinstance(item, ArgumentInfo | OptionInfo))
