@@ -21,6 +21,9 @@ __all__ = ["Headline", "NetworkGrid", "energy_page", "grid_figures", "point_titl
 PUBLISHED = 13.977 / 9.593  # mJ, run-length weights: 8 bits with 80 % pruned over ternary (Schaefer et al. 2023)
 EQUAL = 0.01                # of accuracy, as on the page of claims
 HEADLINE = 0.8
+PAPERS = "8 b + 80 % unstructured over ternary (the paper's ratio)"
+BANKS = "8 b + 80 % in banks over the best quantization"
+BEST = "80 % pruned, any width, at most one point lost, over the best quantization"
 LADDER = "A0", "A1", "A2", "R2", "R3", "R4"
 """Rungs of the tables; R1 has the counts of A1 and A2, measured, and the same values."""
 ALIKE = 0.02                # of a ratio
@@ -123,13 +126,13 @@ class NetworkGrid:
         eight = [point for point in pruned if point.bits == 8]
         ternary = [point for point in self.points if not point.sparsity and point.bits == 2]
         widest = [point for point in self.points if not point.sparsity and point.bits == 8]
-        found = [self._headline("8 b + 80 % unstructured over ternary (the paper's ratio)",
+        found = [self._headline(PAPERS,
                                 [point for point in eight if point.structure == "unstructured"], ternary),
                  self._headline("8 b + 80 % unstructured over the best quantization",
                                 [point for point in eight if point.structure == "unstructured"]),
-                 self._headline("8 b + 80 % in banks over the best quantization",
+                 self._headline(BANKS,
                                 [point for point in eight if point.structure == "bank"]),
-                 self._headline("80 % pruned, any width, at most one point lost, over the best quantization", self.equal(pruned)),
+                 self._headline(BEST, self.equal(pruned)),
                  self._headline("80 % pruned, any width, whatever it loses, over the best quantization", pruned),
                  self._headline("8 b + 80 % unstructured over 8 b: what pruning alone saves",
                                 [point for point in eight if point.structure == "unstructured"], widest),
@@ -190,7 +193,8 @@ def energy_page(grid: Mapping[str, Any], figures: Sequence[tuple[str, str]] = ()
     """
     names = list(dict.fromkeys(record["network"] for record in grid["points"]))
     networks = [NetworkGrid(name, grid["points"]) for name in names]
-    parts = [INTRODUCTION, _setup(grid, networks), "## The paper's ratio on every rung\n"]
+    parts = [INTRODUCTION, "## In short\n", *(_short(network) for network in networks), _setup(grid, networks)]
+    parts.append("## The paper's ratio on every rung\n")
     parts += [_headlines(network) for network in networks]
     parts += ["## Does the conclusion carry over?\n", *(_verdict(network) for network in networks)]
     parts += ["## Can the formula be trusted?\n", _agreement(networks), *(_factors(network) for network in networks)]
@@ -201,6 +205,32 @@ def energy_page(grid: Mapping[str, Any], figures: Sequence[tuple[str, str]] = ()
     parts += ["## All points\n", *(_points(network) for network in networks)]
     parts.append("Versions: " + ", ".join(f"{name} {text}" for name, text in grid["versions"].items()) + ".\n")
     return "\n".join(parts)
+
+
+def _short(network: NetworkGrid) -> str:
+    """Return the main numbers of a network in one paragraph."""
+    lines = {line.what: line for line in network.headlines}
+
+    def values(line: Headline) -> str:
+        rows = {row.rung: row for row in line.rows}
+        return ", ".join(f"{rows[rung].mid:.2f} ({rung})" for rung in ("A1", "A2", "R2", "R3") if rung in rows)
+
+    sentences = [f"**{network.name}**:"]
+    for what, text in ((PAPERS, "8-bit weights with 80 % pruned need {} times the energy of ternary weights; "
+                                f"the paper has {PUBLISHED:.2f}."),
+                       (BANKS, "Pruned in banks, they need {} times that of the best quantization."),
+                       (BEST, "The cheapest network with 80 % pruned that loses at most one point needs {} times that.")):
+        if what in lines:
+            sentences.append(text.format(values(lines[what])))
+    if BEST not in lines:
+        sentences.append("No network with 80 % pruned loses at most one point.")
+    for upper in ("R2", "R3"):
+        found = network.comparison.correlation("A1", upper)
+        step = next((step for step in network.comparison.factors if (step.lower, step.upper) == ("A1", upper)), None)
+        if found is not None and found.tau is not None and step is not None:
+            sentences.append(f"A1 and {upper} order {found.points} points with a Kendall tau of {found.tau:.2f}, and a ratio of two "
+                             f"of them that is taken from A1 is wrong by up to {step.spread_mid:.1f}.")
+    return " ".join(sentences) + "\n"
 
 
 def _setup(grid: Mapping[str, Any], networks: Sequence[NetworkGrid]) -> str:
