@@ -228,8 +228,8 @@ def _short(network: NetworkGrid) -> str:
         found = network.comparison.correlation("A1", upper)
         step = next((step for step in network.comparison.factors if (step.lower, step.upper) == ("A1", upper)), None)
         if found is not None and found.tau is not None and step is not None:
-            sentences.append(f"A1 and {upper} order {found.points} points with a Kendall tau of {found.tau:.2f}, and a ratio of two "
-                             f"of them that is taken from A1 is wrong by up to {step.spread_mid:.1f}.")
+            sentences.append(f"A1 and {upper} order {found.points} points with a Kendall tau of {found.tau:.2f}, and a ratio of "
+                             f"two of them that is taken from A1 is wrong by up to {step.spread_mid:.1f}.")
     return " ".join(sentences) + "\n"
 
 
