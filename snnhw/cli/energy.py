@@ -38,7 +38,8 @@ MEASURED_SAMPLES = 50
 NETLIST_SAMPLES = 3
 
 
-def run_netlist(plan: "Plan", target: "BoardRecord", spikes: "np.ndarray", chosen: "np.ndarray", session: Session) -> list["GateRun"]:
+def run_netlist(plan: "Plan", target: "BoardRecord", spikes: "np.ndarray", chosen: "np.ndarray",
+                session: Session) -> list["GateRun"]:
     """Return what the netlist did with the chosen samples, without delays and with them; nothing for a family without a model."""
     from snnhw.gates import FAMILIES, gate_simulator
     if target.family not in FAMILIES:

@@ -68,7 +68,8 @@ def macro_terms(plan: Plan, layer: LayerPlan, counts: Mapping[str, float], const
         for role, signal, writes in ACCESSES
         if role in memories and signal in counts
     ]
-    accesses += [(memory, "queues", counts[name], writes) for memory, name, writes in queue_accesses(plan, layer) if name in counts]
+    accesses += [(memory, "queues", counts[name], writes)
+                 for memory, name, writes in queue_accesses(plan, layer) if name in counts]
     return [
         Term(
             layer.name,

@@ -268,8 +268,8 @@ def _front(comparison: Comparison) -> Section:
     if panels:
         section.blocks.append(Figure(
             draw_fronts(panels), "Accuracy against energy; the points that no other point is better than in both are joined."))
-        section.blocks.append(Table("Pareto fronts, the least energy first", ("rung", "points"),
-                                    tuple((rung, ", ".join(names)) for rung, names in comparison.fronts.items()), "", frozenset(),
+        rows = tuple((rung, ", ".join(names)) for rung, names in comparison.fronts.items() if not rung.startswith("R1"))
+        section.blocks.append(Table("Pareto fronts, the least energy first", ("rung", "points"), rows, "", frozenset(),
                                     frozenset({1})))
     return section
 
@@ -291,7 +291,7 @@ def _less(comparison: Comparison) -> Section:
 
 def _sweep(content: ComparisonPage) -> Section:
     section = Section("rate", "Spikes or none")
-    for network, sweep in content.sweeps.items():
+    for place, (network, sweep) in enumerate(content.sweeps.items()):
         panels = []
         for found in sweep.crossovers:
             spikes = [rate * sweep.timesteps for rate in sweep.rates]
@@ -302,10 +302,10 @@ def _sweep(content: ComparisonPage) -> Section:
             crossing = None if found.never == 1 or found.always == 1 else found.spikes_per_synapse
             panels.append((found.rung, spikes, sweep.spiking[found.rung], matching, crossing, own))
         section.blocks.append(Figure(
-            draw_rates(panels),
+            draw_rates(panels, f"rates{place}"),
             f"{network}: energy over the spikes that a synapse sees in an inference, against a quantized network without spikes "
-            "of the same shape, bits, lanes and formats. Shaded: 5 to 95 %. The rates are made up, spread evenly; the diamond is "
-            "what the samples do.", ESTIMATED))
+            "of the same shape, bits, lanes and formats. Shaded: 5 to 95 %, which move together. The rates are made up, "
+            "spread evenly; the diamond is what the samples do.", ESTIMATED))
         section.blocks.append(Table(
             f"{network}: where both need the same energy, {sweep.timesteps} timesteps",
             ("rung", "spikes per synapse and inference", "spike rate", "never, in draws", "at its own rate, spiking / not"),

@@ -190,7 +190,7 @@ def draw_ratios(pairs: Sequence[tuple[str, Sequence[tuple[str, Band]]]]) -> str:
 RatePanel = tuple[str, Sequence[float], Sequence[Band], Band, Band | None, tuple[float, float] | None]
 
 
-def draw_rates(panels: Sequence[RatePanel]) -> str:
+def draw_rates(panels: Sequence[RatePanel], salt: str) -> str:
     """Return energy over spikes per synapse for the spiking network, beside that of the network without spikes.
 
     Parameters
@@ -198,8 +198,10 @@ def draw_rates(panels: Sequence[RatePanel]) -> str:
     panels : sequence of tuple
         Title; spikes per synapse and inference; the energy of the spiking network at each, and without spikes, in pJ; where
         both are equal, if anywhere; spikes per synapse and median energy of real samples, if there are any.
+    salt : str
+        Of the names inside the picture, different for each on a page.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "rates"}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": salt}):
         figure = Figure(figsize=(8.6, 3.3), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, spikes, spiking, matching, crossing, own) in zip(axes, panels, strict=True):
@@ -229,7 +231,7 @@ def draw_rates(panels: Sequence[RatePanel]) -> str:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
-        return markup(figure, "rates")
+        return markup(figure, salt)
 
 
 def draw_fronts(panels: Sequence[tuple[str, Sequence[tuple[str, float, Band, bool]]]]) -> str:
