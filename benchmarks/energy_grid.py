@@ -20,7 +20,7 @@ from snnhw.cli.output import versions
 from snnhw.files import read_json, write_bytes
 from snnhw.report.energy_grid import GRID_CAPTIONS, draw_energy_grid
 from snnhw.studies import RunCache
-from snnhw.studies.energy_grid import GridPoint, GridStudy, every_grid_point, grid_study
+from snnhw.studies.energy_grid import LOADED, GridPoint, GridStudy, every_grid_point, grid_study
 from snnhw.studies.energy_measure import Hardware, priced
 from snnhw.studies.energy_page import energy_page, grid_figures
 
@@ -35,6 +35,8 @@ GATES = GridPoint(2), GridPoint(8, 0.8, "unstructured"), GridPoint(8, 0.8, "bank
 """The points whose netlists are simulated first."""
 DELAYED = GridPoint(2), GridPoint(8, 0.8, "unstructured"), GridPoint(8, 0.8, "bank")
 """The points whose netlists are simulated with delays too."""
+LARGE_MEMORIES = tuple(GridPoint(bits) for bits in (2, 3, 4, 6, 8))
+"""The points of the fully connected network that are also built with their weights in the large memories of the board."""
 
 
 def say(text: str) -> None:
@@ -65,6 +67,10 @@ def measure(study: GridStudy, gates: int) -> list[dict[str, Any]]:
         records.append(record)
         say(f"{study.name}, {point.title}: "
             + ", ".join(f"{row['rung']} {row['mid_pj'] / 1e6:.4g} uJ" for row in record["energy"]))
+    if study.name == NETWORKS[0] and gates:
+        for point in LARGE_MEMORIES:
+            records.append(Hardware(study, SEED, point, LOADED).record(gates=True, delayed=True))
+            say(f"{study.name}, {point.title}, {LOADED}")
     return records
 
 

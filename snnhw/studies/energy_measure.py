@@ -22,7 +22,7 @@ from snnhw.plan import Plan, make_plan
 from snnhw.plan.accesses import count_names
 from snnhw.plan.cycles import predict_cycles
 from snnhw.reference import run
-from snnhw.studies.energy_grid import GridPoint, GridStudy
+from snnhw.studies.energy_grid import LOADED, GridPoint, GridStudy
 from snnhw.verify.native import simulate
 
 __all__ = ["BOARD", "EACH", "Hardware", "priced", "rounded", "stratified"]
@@ -76,7 +76,8 @@ class Hardware:
     point : GridPoint
         The point.
     formats : str
-        How all layers that are fully connected are stored; ``"auto"`` for what the plan finds best.
+        How all layers that are fully connected are stored; ``"auto"`` for what the plan finds best,
+        :data:`snnhw.studies.energy_grid.LOADED` for weights that are loaded.
     each : int
         Samples of each class whose activity is counted.
     """
@@ -92,7 +93,9 @@ class Hardware:
     @cached_property
     def plan(self) -> Plan:
         """The hardware: as many lanes in every layer."""
-        return make_plan(self.graph, lanes={node.name: self.study.lanes for node in self.graph.neurons}, formats=self.formats)
+        loaded = self.formats == LOADED
+        return make_plan(self.graph, lanes={node.name: self.study.lanes for node in self.graph.neurons},
+                         formats=AUTO if loaded else self.formats, load_weights=loaded)
 
     @cached_property
     def spikes(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from snnhw.cost.energy import ratio
 from snnhw.cost.factors import RungFactors
 from snnhw.cost.monotone import Violation
 from snnhw.cost.points import DesignPoint, load_points
+from snnhw.studies.energy_grid import LOADED
 
 __all__ = ["Headline", "NetworkGrid", "energy_page", "grid_figures", "point_title"]
 
@@ -70,8 +71,10 @@ class NetworkGrid:
 
     def __init__(self, name: str, records: Sequence[Record]) -> None:
         self.name = name
-        self.records = [record for record in records if record["network"] == name]
-        self.points = load_points([dict(record) | {"name": point_title(record)} for record in self.records])
+        own = [dict(record) | {"name": point_title(record)} for record in records if record["network"] == name]
+        self.records = [record for record in own if record.get("hardware") != LOADED]
+        self.points = load_points(self.records)
+        self.loaded = load_points([record for record in own if record.get("hardware") == LOADED])
         self.by_title = dict(zip((point.name for point in self.points), self.records, strict=True))
 
     @cached_property
@@ -197,6 +200,7 @@ def energy_page(grid: Mapping[str, Any], figures: Sequence[tuple[str, str]] = ()
     parts.append("## The paper's ratio on every rung\n")
     parts += [_headlines(network) for network in networks]
     parts += ["## Does the conclusion carry over?\n", *(_verdict(network) for network in networks)]
+    parts += [_homes(network) for network in networks if network.loaded]
     parts += ["## Can the formula be trusted?\n", _agreement(networks), *(_factors(network) for network in networks)]
     parts += ["## Does less ever cost more?\n", *(_violations(network) for network in networks)]
     parts.append("## Accuracy against energy\n")
@@ -274,6 +278,39 @@ def _headlines(network: NetworkGrid) -> str:
         named.append(f"- {line.what}: {said}")
     return (f"### {network.name}\n\nPaper: {PUBLISHED:.2f}. Ratio at the middle constants, and its band.\n\n"
             + _table(("ratio", *rungs), rows) + "\nWhich networks these are, with their accuracy:\n\n" + "\n".join(named) + "\n")
+
+
+def _homes(network: NetworkGrid) -> str:
+    """Return what the same networks cost with their weights in the large memories of the board."""
+    rungs = [rung for rung in network.rungs if all(rung in point.energies for point in network.loaded)]
+    fixed = {(point.bits, point.sparsity): point for point in network.points}
+    rows = []
+    for point in network.loaded:
+        other = fixed[point.bits, point.sparsity]
+        cells = []
+        for rung in rungs:
+            energy = point.energies[rung]
+            beside = f" ({ratio(other.energies[rung], energy).band.median:.1f})" if rung in other.energies else ""
+            cells.append(format_energy(energy.mid_pj) + beside)
+        rows.append([point.name, *cells])
+    narrow = min(network.loaded, key=lambda point: point.bits or 0)
+    wide = max(network.loaded, key=lambda point: point.bits or 0)
+    banks = (wide.bits, HEADLINE, "bank")
+    pruned = next((point for point in network.points if (point.bits, point.sparsity, point.structure) == banks), None)
+
+    def over(point: DesignPoint, under: DesignPoint) -> str:
+        return _listed([f"{point.energies[rung].mid_pj / under.energies[rung].mid_pj:.2f} ({rung})"
+                        for rung in rungs if rung in point.energies])
+
+    said = f"Here weights of {wide.bits:g} bits need {over(wide, narrow)} times the energy of weights of {narrow.bits:g} bits."
+    if pruned is not None:
+        said += (f" Pruned by 80 % in banks, with fixed weights in block RAM, they need {over(pruned, wide)} times that of the same "
+                 "width, unpruned, in the large memories.")
+    return (f"### {network.name}, weights in the large memories\n\nFixed weights lie in block RAM, of which a read enables every "
+            "row: what is stored is paid for with each access, so fewer bits and fewer weights pay twice. The iCE40UP5K also has "
+            "four large single-port memories (10 pJ an access, assumed, 3 to 30), which must be loaded at start-up and take the "
+            "unpruned networks only. In brackets: energy with fixed weights over this.\n\n"
+            + _table(("weights", *rungs), rows) + f"\n{said}\n")
 
 
 def _named(network: NetworkGrid, title: str) -> str:
