@@ -20,7 +20,8 @@ from snnhw.network import Behaviour, Conv, Linear, Network, Neuron
 from snnhw.studies.cache import RunCache
 from snnhw.studies.quantize_prune import BITS, DIGITS, MNIST, Point, Setting, Study
 
-__all__ = ["CONVOLUTION", "LOADED", "NETWORKS", "SPARSITIES", "GridPoint", "GridStudy", "balanced_mask", "every_grid_point", "grid_study"]
+__all__ = ["CONVOLUTION", "LOADED", "NETWORKS", "SPARSITIES", "GridPoint", "GridStudy", "balanced_mask", "every_grid_point",
+           "grid_study"]
 
 SPARSITIES = 0.0, 0.75, 0.8, 0.85, 0.9, 0.95
 LANES = 4  # so that a bank of 128 neurons has 32 weights, and every sparsity its own number of them

@@ -304,8 +304,8 @@ def _homes(network: NetworkGrid) -> str:
 
     said = f"Here weights of {wide.bits:g} bits need {over(wide, narrow)} times the energy of weights of {narrow.bits:g} bits."
     if pruned is not None:
-        said += (f" Pruned by 80 % in banks, with fixed weights in block RAM, they need {over(pruned, wide)} times that of the same "
-                 "width, unpruned, in the large memories.")
+        said += (f" Pruned by 80 % in banks, with fixed weights in block RAM, they need {over(pruned, wide)} times that of the "
+                 "same width, unpruned, in the large memories.")
     return (f"### {network.name}, weights in the large memories\n\nFixed weights lie in block RAM, of which a read enables every "
             "row: what is stored is paid for with each access, so fewer bits and fewer weights pay twice. The iCE40UP5K also has "
             "four large single-port memories (10 pJ an access, assumed, 3 to 30), which must be loaded at start-up and take the "
