@@ -2,7 +2,8 @@
 //
 // Tables of up to five inputs, flip-flops, memories and multipliers, on one clock. Without delays a cycle is settled once,
 // level by level, and a net toggles at most once in it. With delays each cell and each connection has its own: a table waits
-// out its delay and forgets a change that is taken back meanwhile, so what is left are the glitches that get through.
+// out its delay and forgets a change that is taken back meanwhile, so what is left are the glitches that get through. What
+// happens at the same time happens together, in no order: outputs change, then values arrive, then tables look at all of them.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -36,6 +37,7 @@ struct Block {
   std::vector<Id> inputs, outputs;
   uint32_t level = 0;      // 0: outputs change with the clock only
   uint32_t delay = 0;      // from an input, or from the clock, to the outputs
+  uint32_t number = 0;     // its place among the blocks
   uint32_t reads = NEVER, writes = NEVER;  // groups that its accesses are counted in
   bool waiting = false;
 };
@@ -49,11 +51,12 @@ struct Table {
   uint8_t state = 0;       // values that have arrived at the inputs
   bool queued = false, pending = false, next = false;
   uint32_t ticket = 0;     // of the pending change; another one cancels it
+  uint16_t soonest = 0;    // least delay of the pins that a value arrives at now, as in Verilog's specify blocks
 };
 
 struct FlipFlop {
   Id data, enable, reset, output;
-  bool reset_value, reset_needs_enable;
+  bool enable_level, reset_level, reset_value, reset_needs_enable;
 };
 
 struct Sink {
@@ -62,11 +65,21 @@ struct Sink {
   uint16_t wire;           // delay of the connection
 };
 
-struct Event {
-  uint32_t cell;           // a table, or a block behind the tables
-  uint32_t ticket;         // of a table's output; NEVER: a value arrives at an input
+// A change of an output, or its arrival at an input.
+struct Change {
+  Id net;                  // launched with the clock; or the table that it comes from
+  uint32_t ticket;         // of a table; NEVER: launched
+  bool value;
+};
+struct Arrival {
+  uint32_t cell;
   uint8_t pin;
   bool value;
+};
+struct Slot {
+  std::vector<Change> changes;
+  std::vector<uint32_t> blocks;  // that have waited out their delay
+  std::vector<Arrival> arrivals;
 };
 
 class Gates final : public Model {
@@ -125,8 +138,10 @@ class Gates final : public Model {
     for (unsigned bit = 0; bit < bits; bit++) word |= uint32_t{value_[nets[bit]]} << bit;
     return word;
   }
-  // New values of outputs: at once while the clock rises, behind the cell's delay otherwise.
+  // New values of outputs: behind the cell's delay while the clock rises, at once otherwise. Without delays, what follows the
+  // inputs too waits until those have settled.
   void drive(const Block &block, uint64_t word, unsigned first, unsigned bits) {
+    if (rising_ && !delayed_ && block.level) return queue(static_cast<uint32_t>(tables_.size()) + block.number);
     for (unsigned bit = 0; bit < bits; bit++) {
       const Id net = block.outputs[first + bit];
       const bool value = word >> bit & 1;
@@ -148,8 +163,8 @@ class Gates final : public Model {
   void rise() {
     rising_ = true;
     for (const FlipFlop &flip_flop : flip_flops_) {
-      const bool enabled = value_[flip_flop.enable];
-      const bool reset = value_[flip_flop.reset] && (enabled || !flip_flop.reset_needs_enable);
+      const bool enabled = value_[flip_flop.enable] == flip_flop.enable_level;
+      const bool reset = value_[flip_flop.reset] == flip_flop.reset_level && (enabled || !flip_flop.reset_needs_enable);
       const bool value = reset ? flip_flop.reset_value : enabled ? value_[flip_flop.data] : value_[flip_flop.output];
       if (value != value_[flip_flop.output]) launch(flip_flop.output, value, flip_flop_delay_);
     }
@@ -167,6 +182,7 @@ class Gates final : public Model {
     value_[net] = value;
     if (!row_) return;
     toggles_[net]++;
+    slowest_ = std::max<uint64_t>(slowest_, now_);
     if (group_[net] != NEVER) row_[group_[net]]++;
     if (!touched_[net]) touched_[net] = true, touched_list_.push_back(net);
   }
@@ -239,79 +255,87 @@ class Gates final : public Model {
   }
 
   // ------------------------------------------------------------------ cell and connection delays
-  void at_time(uint32_t time, const Event &event) {
-    wheel_[time % WHEEL].push_back(event);
+  Slot &at_time(uint32_t time) {
     events_++;
+    return wheel_[time % WHEEL];
   }
 
-  void depart(Id net, uint32_t now) {
+  void depart(Id net) {
     for (uint32_t index = sink_begin_[net]; index < sink_begin_[net + 1]; index++) {
       const Sink &sink = sinks_[index];
       if (sink.cell >= tables_.size() && !blocks_[sink.cell - tables_.size()]->level) continue;
-      at_time(now + sink.wire, {sink.cell, NEVER, sink.pin, static_cast<bool>(value_[net])});
+      at_time(now_ + sink.wire).arrivals.push_back({sink.cell, sink.pin, static_cast<bool>(value_[net])});
     }
   }
 
-  void flush_at(uint32_t now) {
+  void become(Id net, bool value) {
+    if (value_[net] == value) return;
+    change(net, value);
+    depart(net);
+  }
+
+  void flush_delayed() {
     for (size_t index = 0; index < launched_.size(); index++) {
       const Launch item = launched_[index];
-      if (item.time) {
-        at_time(now + item.time, {item.net, NEVER - 1, 0, item.value});
-        continue;
-      }
-      if (value_[item.net] == item.value) continue;
-      change(item.net, item.value);
-      depart(item.net, now);
+      if (item.time) at_time(now_ + item.time).changes.push_back({item.net, NEVER, item.value});
+      else become(item.net, item.value);
     }
     launched_.clear();
   }
 
-  void handle(const Event &event, uint32_t now) {
-    if (event.ticket == NEVER - 1) {  // what was launched comes out of its cell
-      if (value_[event.cell] == event.value) return;
-      change(event.cell, event.value);
-      depart(event.cell, now);
-    } else if (event.cell >= tables_.size()) {
-      Block &block = *blocks_[event.cell - tables_.size()];
-      if (event.ticket != NEVER) {
-        block.waiting = false;
-        block.settle(*this);
-        flush_at(now);
-      } else if (!block.waiting) {
-        block.waiting = true;
-        at_time(now + std::max(1u, block.delay), {event.cell, 0, 0, false});
-      }
-    } else if (Table &table = tables_[event.cell]; event.ticket != NEVER) {
-      if (!table.pending || table.ticket != event.ticket) return;  // taken back
-      table.pending = false;
-      last_[table.output] = table.next;
-      change(table.output, table.next);
-      depart(table.output, now);
-    } else {
-      table.state = (table.state & ~(1u << event.pin)) | uint8_t(event.value) << event.pin;
-      const bool value = table.function >> table.state & 1;
-      if (table.pending) {
-        if (value != table.next) table.pending = false, table.ticket++;
-      } else if (value != value_[table.output]) {
-        table.pending = true, table.next = value, table.ticket++;
-        at_time(now + table.delays[event.pin], {event.cell, table.ticket, 0, false});
-      }
+  void arrive(const Arrival &arrival) {
+    if (arrival.cell >= tables_.size()) {
+      Block &block = *blocks_[arrival.cell - tables_.size()];
+      if (block.waiting) return;
+      block.waiting = true;
+      at_time(now_ + std::max(1u, block.delay)).blocks.push_back(arrival.cell - static_cast<uint32_t>(tables_.size()));
+      return;
+    }
+    Table &table = tables_[arrival.cell];
+    table.state = (table.state & ~(1u << arrival.pin)) | uint8_t(arrival.value) << arrival.pin;
+    const uint16_t delay = table.delays[arrival.pin];
+    table.soonest = table.queued ? std::min(table.soonest, delay) : delay;
+    if (!table.queued) table.queued = true, woken_.push_back(arrival.cell);
+  }
+
+  void look(uint32_t cell) {
+    Table &table = tables_[cell];
+    const bool value = table.function >> table.state & 1;
+    table.queued = false;
+    if (table.pending) {
+      if (value != table.next) table.pending = false, table.ticket++;
+    } else if (value != value_[table.output]) {
+      table.pending = true, table.next = value, table.ticket++;
+      at_time(now_ + table.soonest).changes.push_back({cell, table.ticket, value});
     }
   }
 
   void propagate_delayed() {
-    flush_at(0);
-    for (uint32_t now = 0; events_; now++) {
-      auto &slot = wheel_[now % WHEEL];
-      for (size_t index = 0; index < slot.size(); index++) {
-        const Event event = slot[index];
-        handle(event, now);
-        events_--;
-        if (row_) slowest_ = std::max<uint64_t>(slowest_, now);
+    now_ = 0;
+    flush_delayed();
+    for (; events_; now_++) {
+      Slot &slot = wheel_[now_ % WHEEL];
+      if (slot.changes.empty() && slot.blocks.empty() && slot.arrivals.empty()) continue;
+      for (const Change &item : slot.changes) {
+        if (item.ticket == NEVER) {
+          become(item.net, item.value);
+        } else if (Table &table = tables_[item.net]; table.pending && table.ticket == item.ticket) {  // not taken back
+          table.pending = false;
+          last_[table.output] = item.value;
+          become(table.output, item.value);
+        }
       }
-      slot.clear();
-      if (now > 1000 * WHEEL) throw std::runtime_error("a loop oscillates");
+      for (const uint32_t index : slot.blocks) {
+        blocks_[index]->waiting = false;
+        blocks_[index]->settle(*this);
+        flush_delayed();
+      }
+      for (const Arrival &item : slot.arrivals) arrive(item);
+      for (const uint32_t cell : woken_) look(cell);
+      events_ -= slot.changes.size() + slot.blocks.size() + slot.arrivals.size();
+      slot.changes.clear(), slot.blocks.clear(), slot.arrivals.clear(), woken_.clear();
     }
+    now_ = 0;
   }
 
   std::vector<uint8_t> value_, last_, before_;   // of each net: now, as last launched, when the last cycle ended
@@ -323,7 +347,8 @@ class Gates final : public Model {
   std::vector<FlipFlop> flip_flops_;
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<std::vector<uint32_t>> levels_;
-  std::vector<std::vector<Event>> wheel_;
+  std::vector<Slot> wheel_;
+  std::vector<uint32_t> woken_;  // tables that a value arrives at now
   std::vector<Launch> launched_;
   std::vector<In> in_ports_;
   std::vector<Out> out_ports_;
@@ -333,7 +358,7 @@ class Gates final : public Model {
   std::vector<uint64_t> toggles_, settled_, highs_, groups_;
   uint64_t *row_ = nullptr;
   uint64_t group_count_ = 0, cycle_ = 0, slowest_ = 0, events_ = 0;
-  uint32_t input_delay_ = 0, flip_flop_delay_ = 0;
+  uint32_t input_delay_ = 0, flip_flop_delay_ = 0, now_ = 0;
   uint8_t clock_data_ = 0;
   bool clock_before_ = false, delayed_ = false, rising_ = false;
 };
@@ -433,6 +458,7 @@ struct LatticeRam final : Block {
       if (width[side] == 36) port.data = gates.word(&inputs[17], 18) | uint64_t{gates.word(&inputs[52], 18)} << 18;
       port.old = get(width[side], port.address);
     }
+    const bool joined = width[0] == 36 || width[1] == 36;
     for (unsigned side = 0; side < 2; side++) {
       const Port &port = ports[side];
       if (port.enabled && port.write) {
@@ -444,7 +470,7 @@ struct LatticeRam final : Block {
     for (unsigned side = 0; side < 2; side++) {
       const Port &port = ports[side];
       const bool wide = width[side] == 36;
-      if (wide && side == 0) continue;  // a joined port A writes only
+      if (joined && side == 0) continue;  // it writes only, its outputs are those of port B
       uint64_t out = port.old;
       bool gives = port.enabled && (!port.write || mode[side]);
       if (port.write && mode[side] == 1) out = get(width[side], port.address);
@@ -614,7 +640,7 @@ void Gates::read(const std::string &path) {
       Table table{};
       file >> table.level >> std::hex >> table.function >> std::dec >> table.output;
       for (Id &input : table.inputs) file >> input;
-      for (uint16_t &delay : table.delays) file >> delay;
+      for (uint16_t &delay : table.delays) file >> delay, delay = std::max<uint16_t>(1, delay);
       std::vector<uint32_t> wire(INPUTS);
       for (uint32_t &delay : wire) file >> delay;
       for (unsigned pin = 0; pin < INPUTS; pin++)
@@ -627,7 +653,7 @@ void Gates::read(const std::string &path) {
     } else if (word == "flop") {
       FlipFlop flop{};
       bool initial = false;
-      file >> flop.data >> flop.enable >> flop.reset >> flop.output >> flop.reset_value >> flop.reset_needs_enable >> initial;
+      file >> flop.data >> flop.enable >> flop.reset >> flop.output >> flop.enable_level >> flop.reset_level >> flop.reset_value >> flop.reset_needs_enable >> initial;
       value_[flop.output] = initial;
       flip_flops_.push_back(flop);
     } else if (word == "block") {
@@ -670,7 +696,7 @@ void Gates::read(const std::string &path) {
         throw std::runtime_error("block " + kind);
       }
       block->inputs = inputs, block->outputs = outputs, block->level = level, block->delay = delay;
-      block->reads = reads, block->writes = writes;
+      block->reads = reads, block->writes = writes, block->number = static_cast<uint32_t>(blocks_.size());
       deepest = std::max(deepest, level);
       if (level)
         for (const Id input : inputs)

@@ -68,12 +68,14 @@ class Table:
 
 @dataclass(frozen=True)
 class FlipFlop:
-    """A flip-flop on the rising edge, with enable and synchronous reset."""
+    """A flip-flop on the rising edge, with enable and synchronous reset, which act when they have their level."""
 
     data: int
     output: int
     enable: int = HIGH
     reset: int = LOW
+    enable_level: int = 1
+    reset_level: int = 1
     reset_value: int = 0
     reset_needs_enable: bool = False
     initial: int = 0
@@ -162,7 +164,8 @@ def _sb_dff(parts: Parts, cell: Cell) -> None:
         raise cell.refuse("an asynchronous reset")
     parts.clocks.append((cell.name, cell.net("C")))
     enable = cell.net("E") if enabled else HIGH
-    parts.flip_flops.append(FlipFlop(cell.net("D"), cell.net("Q"), enable, reset, int("SS" in kind), enabled))
+    parts.flip_flops.append(FlipFlop(cell.net("D"), cell.net("Q"), enable, reset, reset_value=int("SS" in kind),
+                                     reset_needs_enable=enabled))
 
 
 def _words(cell: Cell, names: Sequence[str], bits: int, step: int, count: int) -> tuple[int, ...]:
@@ -252,16 +255,17 @@ def _ccu2c(parts: Parts, cell: Cell) -> None:
 def _trellis_ff(parts: Parts, cell: Cell) -> None:
     if cell.text("CLKMUX", "CLK") == "INV":
         raise cell.refuse("a falling clock edge")
-    multiplexer = cell.text("CEMUX", "1")
-    if multiplexer not in ("1", "CE") or cell.text("LSRMUX", "LSR") == "INV" or cell.text("LSRMODE", "LSR") != "LSR":
-        raise cell.refuse("an inverted or preloading control input")
-    reset = cell.net("LSR")
-    if cell.text("SRMODE", "LSR_OVER_CE") == "ASYNC" and reset != LOW:
+    if cell.text("LSRMODE", "LSR") != "LSR":
+        raise cell.refuse("a preloading reset")
+    enables = {"1": (HIGH, 1), "0": (LOW, 1), "INV": (cell.net("CE"), 0)}
+    enable, enable_level = enables.get(cell.text("CEMUX", "1"), (cell.net("CE"), 1))
+    reset_level = int(cell.text("LSRMUX", "LSR") != "INV")
+    reset = cell.net("LSR", 1 - reset_level)
+    if cell.text("SRMODE", "LSR_OVER_CE") == "ASYNC" and reset != 1 - reset_level:
         raise cell.refuse("an asynchronous reset")
     parts.clocks.append((cell.name, cell.net("CLK")))
     high = int(cell.text("REGSET", "RESET") == "SET")
-    parts.flip_flops.append(FlipFlop(cell.net("DI"), cell.net("Q"), cell.net("CE") if multiplexer == "CE" else HIGH, reset, high,
-                                     initial=high))
+    parts.flip_flops.append(FlipFlop(cell.net("DI"), cell.net("Q"), enable, reset, enable_level, reset_level, high, initial=high))
 
 
 _WRITE_MODES = {"NORMAL": 0, "WRITETHROUGH": 1, "READBEFOREWRITE": 2}
