@@ -50,6 +50,8 @@ class DesignCounts:
     def rates(self, clock_hz: float, constants: ConstantSet, made_by: str = "") -> dict[str, float]:
         """Return the amount per second of every parameter of a constant set: what its value is multiplied with to give a power.
 
+        A memory in look-up tables has no parameter of its own; its toggles stand for it.
+
         Parameters
         ----------
         clock_hz : float
@@ -68,8 +70,9 @@ class DesignCounts:
             name = name if name in constants.parameters else "toggle"
             found[name] = found.get(name, 0.0) + toggles
         for resource, counts in self.accesses.items():
-            name = constants.blocks.get(resource, resource)
-            found[name] = found.get(name, 0.0) + sum(counts.values())
+            if resource in constants.blocks:
+                name = constants.blocks[resource]
+                found[name] = found.get(name, 0.0) + sum(counts.values())
         found["multiply"] = self.multiplications * MULTIPLIER_BITS2
         rates = {name: amount * (clock_hz if name != "static" else 1.0) for name, amount in found.items()}
         return {name: rate for name, rate in rates.items() if rate} | ({made_by: 1.0} if made_by else {})

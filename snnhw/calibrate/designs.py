@@ -11,12 +11,12 @@ import numpy as np
 
 from rtl_gen import to_rtlil
 from rtl_gen.board_pins import board_pins
-from rtl_gen.calibration import CALIBRATION_NAME, Beat, CalibrationDesign, calibration_designs, calibration_rtlil
+from rtl_gen.calibration import CALIBRATION_NAME, WARM_UP, Beat, CalibrationDesign, calibration_designs, calibration_rtlil
 from snnhw.board import Board
 from snnhw.board.link import address_bits
 from snnhw.build.family import FAMILIES
 from snnhw.build.route import pack_bitstream, place_and_route
-from snnhw.calibrate.counting import DesignCounts, count_design
+from snnhw.calibrate.counting import ACCELERATOR_CYCLES, CYCLES, DesignCounts, count_design
 from snnhw.cost import ConstantSet, constants_for
 from snnhw.errors import BoardError, FileError, UsageError
 from snnhw.files import atomic_folder, read_json, write_json
@@ -162,7 +162,6 @@ def build_designs(board: Board, out: Path, *, accelerator: Accelerator | None = 
         ordered = [_row(rows[name], board, constants) for name in names if name in rows]
         write_json(out / DESIGNS, {"schema": SCHEMA, "board": board.name, "device": board.device, "constants": constants.name,
                                    "designs": ordered})
-    write_json(out / MANIFEST, {"schema": SCHEMA, "command": "calibrate", "board": board.name})
     return dict(read_json(out / DESIGNS, "designs file"))
 
 
@@ -176,6 +175,7 @@ def _check_folder(out: Path, board: Board) -> None:
         raise FileError(f"output folder {str(out)!r} must be new, empty or one of calibration designs")
     if record.get("board") != board.name:
         raise FileError(f"output folder {str(out)!r} must be of board {board.name!r}, not of {record.get('board')!r}")
+    load_designs(out)
 
 
 def _known(out: Path) -> dict[str, dict[str, Any]]:
@@ -218,14 +218,16 @@ def _one(design: CalibrationDesign, board: Board, folder: Path, accelerator: Acc
     family = FAMILIES[board.family]
     tools = [f"{name} {package_version(name)}" for name in ("pyosys", "amaranth", *family.packages)]
     digest = hashlib.sha256()
-    for part in (*(content for _, content in sorted(files.items())), board.model_dump_json().encode(), *map(str.encode, tools)):
+    texts = [board.model_dump_json(), f"{SCHEMA} {CYCLES} {ACCELERATOR_CYCLES} {WARM_UP}", *tools]
+    for part in (*(content for _, content in sorted(files.items())), *map(str.encode, texts)):
         digest.update(hashlib.sha256(part).digest())
     key = digest.hexdigest()
     manifest = folder / MANIFEST
     if manifest.is_file():
         record = read_json(manifest, "manifest")
-        if isinstance(record, dict) and record.get("key") == key and (record["design"]["bitstream"] or not bitstreams):
-            return record["design"], True
+        there = record.get("design") if isinstance(record, dict) and record.get("key") == key else None
+        if isinstance(there, dict) and (there.get("bitstream") or not bitstreams):
+            return there, True
     counts = count_design(design, board, files, bare)
     made_by = "" if design.clock is None else "oscillator" if design.clock.primitive == "SB_HFOSC" else "pll"
     row = {"name": design.name, "title": design.title, "clock_hz": design.clock_hz(board), "made_by": made_by,

@@ -161,7 +161,6 @@ def test_the_accelerator_computes_while_it_is_calibrated(tmp_path):
     assert sum(idle["counts"]["toggles"].values()) < 1
     assert sum(busy["counts"]["toggles"].values()) > 50
     assert busy["counts"]["accesses"]["block_ram"]["reads"] > 1
-    # As many beats are read as the plan's cycles allow.
     assert busy["rates"]["clock"] == idle["rates"]["clock"] == 12e6
 
 
@@ -199,3 +198,12 @@ def test_what_cannot_be_built_is_refused(tmp_path):
         build_designs(load_board("icebreaker"), tmp_path / "other")
     with pytest.raises(FileError, match=r"^designs file '.*designs\.json' must be one that `snnhw calibrate designs` wrote$"):
         load_designs(tmp_path / "other")
+
+
+def test_amounts_are_those_of_the_parameters():
+    accesses = {"block_ram": {"reads": 1.0, "writes": 0.5}, "distributed_ram": {"reads": 7.0, "writes": 0.0}}
+    counts = DesignCounts(100, {"register": 3.0, "carry": 0.0}, accesses, 2.0, 4096)
+    rates = counts.rates(10.0, load_constants("ecp5"), "pll")
+    assert rates == {"static": 1.0, "clock": 10.0, "flip_flop_clock": 1000.0, "toggle_register": 30.0, "dp16kd": 15.0,
+                     "multiply": 2 * 64 * 10.0, "pll": 1.0}
+    assert counts.rates(0.0, load_constants("ecp5")) == {"static": 1.0}
