@@ -14,7 +14,7 @@ from snnhw.cli.app import app
 from snnhw.cli.doctor import PACKAGES, PROGRAMS
 
 COMMANDS = ["doctor", "data", "train", "lower", "compress", "widths", "stdp", "import", "explain", "inspect", "encodings",
-            "estimate", "fit", "generate", "verify", "build", "energy", "report", "sweep", "claims"]
+            "estimate", "fit", "generate", "verify", "build", "energy", "compare", "report", "sweep", "claims"]
 
 
 def test_commands_are_those_of_a_session():
