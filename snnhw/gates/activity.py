@@ -51,8 +51,12 @@ def _owner(names: Sequence[str], layers: Sequence[str]) -> tuple[str, str]:
 
 
 def _role(name: str) -> str:
-    """Return the role of the memory that a block is part of: the last part of the name that is not of the mapping."""
-    return next((part for part in reversed(re.split(r"\.\d+\.|\.", name)) if part and not part[0].isdigit()), "").split("[")[0]
+    """Return the role of the memory that a block is part of: the last part of the name not of the mapping, without numbers.
+
+    Memories of the same role that stand side by side, such as those of currents, have numbers at the end of their names.
+    """
+    part = next((part for part in reversed(re.split(r"\.\d+\.|\.", name)) if part and not part[0].isdigit()), "")
+    return re.sub(r"(_\d+)+$", "", part.split("[")[0])
 
 
 @dataclass(frozen=True)
