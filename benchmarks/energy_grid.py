@@ -57,13 +57,15 @@ def gate_points() -> tuple[GridPoint, ...]:
 
 
 def measure(study: GridStudy, gates: int) -> list[dict[str, Any]]:
-    """Return the records of a network; the netlists of the first `gates` points are simulated too."""
+    """Return the records of a network; the netlists of the first `gates` points are simulated too, if they were not before."""
     points = every_grid_point()
     chosen = set(gate_points()[:gates])
     records = []
     for point in points:
         hardware = Hardware(study, SEED, point)
-        record = hardware.record(gates=point in chosen, delayed=point in DELAYED and point in chosen)
+        plain = point in chosen or hardware.has_netlist()
+        delayed = (point in chosen and point in DELAYED) or hardware.has_netlist(delayed=True)
+        record = hardware.record(gates=plain, delayed=delayed)
         records.append(record)
         say(f"{study.name}, {point.title}: "
             + ", ".join(f"{row['rung']} {row['mid_pj'] / 1e6:.4g} uJ" for row in record["energy"]))

@@ -142,10 +142,16 @@ class Hardware:
                         "accesses": tuple({name: np.array(values) for name, values in layer.items()}
                                           for layer in found["accesses"])}
 
+    def _netlist_key(self, delayed: bool) -> dict[str, Any]:
+        signals = {layer.name: list(count_names(layer)) for layer in self.plan.layers}
+        return self._key("netlist", signals=signals, chosen=NETLIST_SAMPLES, delayed=delayed)
+
+    def has_netlist(self, delayed: bool = False) -> bool:
+        """Whether the netlist was simulated already."""
+        return self.study.cache.get(self._netlist_key(delayed)) is not None
+
     def netlist(self, delayed: bool = False) -> NetlistActivity:
         """Simulate the netlist on some of the samples, or find what that gave."""
-        signals = {layer.name: list(count_names(layer)) for layer in self.plan.layers}
-
         def count() -> dict[str, Any]:
             chosen = choose_samples(self.activity()["cycles"], NETLIST_SAMPLES)
             simulator = gate_simulator(self.plan, board=load_board(BOARD))
@@ -154,7 +160,7 @@ class Hardware:
                     "family": found.family, "glitches": float(found.glitches), "cells": dict(found.cells),
                     "counts": [[*key, values.tolist()] for key, values in found.counts.items()]}
 
-        found = self.study.cache.run(self._key("netlist", signals=signals, chosen=NETLIST_SAMPLES, delayed=delayed), count)
+        found = self.study.cache.run(self._netlist_key(delayed), count)
         counts = {(layer, kind, what): np.array(values) for layer, kind, what, values in found["counts"]}
         return NetlistActivity(np.array(found["samples"]), counts, found["flip_flops"], found["product_bits"], delayed,
                                found["family"], found["glitches"], found["cells"])

@@ -258,7 +258,8 @@ def _setup(grid: Mapping[str, Any], networks: Sequence[NetworkGrid]) -> str:
               "*Unstructured*: the smallest weights of the whole network (mnist-fc, as in the paper) or of each layer but the "
               "first (mnist-conv). *Bank*: the same number of weights for each lane and presynaptic neuron (mnist-fc) or channel "
               "(mnist-conv, all but the first layer), rounded to whole weights, at least one. What was reached stands in the "
-              "column *zeros*, which also counts the zeros that quantization makes.\n")
+              "column *zeros*, which also counts the zeros that quantization makes. Kernels of convolutions are always kept in "
+              "blocks, words of one weight for each lane, and a word is left out only where all its weights are 0.\n")
 
 
 def _headlines(network: NetworkGrid) -> str:
@@ -413,6 +414,10 @@ def _violations(network: NetworkGrid) -> str:
     said = ", ".join(f"{rung} {number}" for rung, number in count.items())
     text = (f"### {network.name}\n\nNeighbouring points that differ in bits or density alone, of which the one with less has the "
             f"higher energy, by rung: {said}. R1 has those of A1 and A2.\n")
+    if shown:
+        text += ("\nThese networks are trained apart, so they do not spike alike: operations and spikes of the dearer one over "
+                 "those of the other stand beside. Where pruning brings little, that decides, and what quantization makes 0 in "
+                 "layers that are not pruned.\n")
     if not shown:
         return text
     groups: dict[tuple[str, str, str], list[Violation]] = {}
@@ -424,10 +429,11 @@ def _violations(network: NetworkGrid) -> str:
         work = "-" if largest.work is None else f"{largest.work:.3f}"
         grown = "; ".join(f"{cause.kind} of {cause.layer or 'the design'} +{format_energy(cause.less_pj - cause.more_pj)}"
                           for cause in largest.causes[:2])
-        rows.append([axis, less, more, ", ".join(f"{found.rung} {found.factor_mid:.3f}" for found in each), work,
+        spikes = network.by_title[less]["metrics"]["spikes"] / network.by_title[more]["metrics"]["spikes"]
+        rows.append([axis, less, more, ", ".join(f"{found.rung} {found.factor_mid:.3f}" for found in each), work, f"{spikes:.3f}",
                      f"{network.by_title[more]['zeros']:.3f} to {network.by_title[less]['zeros']:.3f}",
                      f"{_formats(network.by_title[more])} to {_formats(network.by_title[less])}", grown])
-    return text + "\n" + _table(("less of", "dearer", "than", "by", "synaptic operations", "zeros", "formats",
+    return text + "\n" + _table(("less of", "dearer", "than", "by", "synaptic operations", "spikes", "zeros", "formats",
                                  "what grew, where the factor is largest"), rows)
 
 

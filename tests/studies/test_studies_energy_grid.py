@@ -18,7 +18,7 @@ from snnhw.studies.energy_page import NetworkGrid, energy_page, grid_figures
 from snnhw.studies.quantize_prune import BITS, DIGITS
 
 ASIC, FPGA = load_constants("asic45"), load_constants("ice40up5k")
-METRICS = {"synaptic_operations": 50.0, "effective_acs": 40.0, "effective_macs": 0.0}
+METRICS = {"spikes": 9.0, "synaptic_operations": 50.0, "effective_acs": 40.0, "effective_macs": 0.0}
 
 
 # -------------------------------------------------------------------------- points and masks
@@ -118,7 +118,7 @@ def test_more_energy_for_less_is_listed_with_what_grew():
     records = [*FULL[:1], record(3, a1=100.0), *FULL[2:]]  # ternary has 200
     page = energy_page(grid(*records))
     assert "by rung: A1 1, R2 0." in page
-    assert "| bits | ternary | 3 b | A1 2.000 | 1.000 |" in page
+    assert "| bits | ternary | 3 b | A1 2.000 | 1.000 | 1.000 |" in page
     assert "weights of fc +100 pJ" in page
 
 
