@@ -197,6 +197,7 @@ def test_an_unknown_device_is_one_sentence(tmp_path):
 def test_constraints_are_in_the_vendors_words():
     assert format_pcf(PINS, 12_000_000) == (
         "set_io clk 35\nset_io -pullup yes uart_rx 6\nset_io uart_tx 9\nset_io led 11\nset_frequency clk 12\n")
+    assert "FREQUENCY" not in format_lpf({"uart_rx": Pin("M1")}, 0)  # a design without a clock
     assert format_lpf({"clk": Pin("A9", {"IO_TYPE": "LVCMOS33"})}, 48_000_000) == (
         'BLOCK ASYNCPATHS;\nBLOCK RESETPATHS;\nLOCATE COMP "clk" SITE "A9";\nIOBUF PORT "clk" IO_TYPE=LVCMOS33;\n'
         'FREQUENCY PORT "clk" 48000000 HZ;\n')
