@@ -88,7 +88,7 @@ class Comparison:
     rungs : tuple of str
         Rungs that at least two points have, in the order of the ladder.
     correlations : tuple of RankCorrelation
-        Of any two rungs.
+        Of any two rungs that two points have.
     ratios : tuple of RatioRow
         Of the pairs that were asked for, on each rung that both points have.
     factors : tuple of RungFactors
@@ -178,7 +178,8 @@ def compare_points(points: Sequence[DesignPoint], *, pairs: Sequence[tuple[str, 
     rungs = common_rungs(points)
     if pairs is None:
         pairs = [(point.name, points[0].name) for point in points[1:]]
-    correlations = tuple(correlate(points, one, other) for index, one in enumerate(rungs) for other in rungs[index + 1:])
+    pairs_of_rungs = [(one, other) for index, one in enumerate(rungs) for other in rungs[index + 1:]]
+    correlations = tuple(found for one, other in pairs_of_rungs if (found := correlate(points, one, other)).points > 1)
     factors = tuple(found for lower, upper in _steps(rungs) if (found := rung_factors(points, lower, upper)) is not None)
     fronts = {rung: front for rung in rungs if (front := _front(points, rung))}
     violations, compared = find_violations(points, rungs)

@@ -186,7 +186,7 @@ def _assumed_sentences(comparison: "Comparison") -> list[str]:
     found: dict[tuple[str, ...], set[str]] = {}
     for point in comparison.points:
         for rung, energy in point.energies.items():
-            if energy.largest_is_assumed:
+            if energy.largest_is_assumed and not rung.startswith("R1"):
                 found.setdefault(energy.drivers[0].parameters, set()).add(rung)
     if not found:
         return ["No energy here has its largest part from a constant that is assumed."]

@@ -220,7 +220,8 @@ def test_a_band_that_contains_one_decides_nothing():
 
 def test_one_point_alone_is_compared_with_nothing():
     found = compare_records([ladder_of("only")])
-    assert (found.ratios, found.violations, found.compared) == ((), (), 0)
+    assert (found.ratios, found.violations, found.compared, found.correlations) == ((), (), 0, ())
+    assert not any("Kendall" in sentence for sentence in found.conclusion)
     assert found.conclusion[0] == "Compared: 1 design point on the rungs A0, A1 and A2."
 
 
