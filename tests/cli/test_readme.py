@@ -40,7 +40,7 @@ def test_own_network(snnhw, tmp_path):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_targets_and_links_exist(path):
     text = path.read_text()
-    commands = {command.name for command in app.registered_commands}
+    commands = {entry.name for entry in (*app.registered_commands, *app.registered_groups)}
     assert set(re.findall(r"(?:^\$? ?|`)snnhw ([a-z]+)", text, re.MULTILINE)) <= commands
     targets = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split())
     assert set(re.findall(r"(?:^\$? ?|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
