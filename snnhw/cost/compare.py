@@ -179,7 +179,8 @@ def compare_points(points: Sequence[DesignPoint], *, pairs: Sequence[tuple[str, 
     if pairs is None:
         pairs = [(point.name, points[0].name) for point in points[1:]]
     pairs_of_rungs = [(one, other) for index, one in enumerate(rungs) for other in rungs[index + 1:]]
-    correlations = tuple(found for one, other in pairs_of_rungs if (found := correlate(points, one, other)).points > 1)
+    ranked = (correlate(points, one, other) for one, other in pairs_of_rungs)
+    correlations = tuple(rank for rank in ranked if rank.points > 1)
     factors = tuple(found for lower, upper in _steps(rungs) if (found := rung_factors(points, lower, upper)) is not None)
     fronts = {rung: front for rung in rungs if (front := _front(points, rung))}
     violations, compared = find_violations(points, rungs)
