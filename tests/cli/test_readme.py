@@ -43,6 +43,6 @@ def test_commands_targets_and_links_exist(path):
     commands = {entry.name for entry in (*app.registered_commands, *app.registered_groups)}
     assert set(re.findall(r"(?:^\$? ?|`)snnhw ([a-z]+)", text, re.MULTILINE)) <= commands
     targets = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split())
-    assert set(re.findall(r"(?:^\$? ?|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    assert set(re.findall(r"(?:^\$? ?|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if not (path.parent / link).exists()] == []
