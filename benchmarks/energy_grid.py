@@ -69,9 +69,11 @@ def measure(study: GridStudy, gates: int) -> list[dict[str, Any]]:
         records.append(record)
         say(f"{study.name}, {point.title}: "
             + ", ".join(f"{row['rung']} {row['mid_pj'] / 1e6:.4g} uJ" for row in record["energy"]))
-    if study.name == NETWORKS[0] and gates:
+    if study.name == NETWORKS[0]:
         for point in LARGE_MEMORIES:
-            records.append(Hardware(study, SEED, point, LOADED).record(gates=True, delayed=True))
+            hardware = Hardware(study, SEED, point, LOADED)
+            records.append(hardware.record(gates=bool(gates) or hardware.has_netlist(),
+                                           delayed=bool(gates) or hardware.has_netlist(delayed=True)))
             say(f"{study.name}, {point.title}, {LOADED}")
     return records
 

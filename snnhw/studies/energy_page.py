@@ -51,7 +51,8 @@ class Headline:
     what : str
         Which pruned network.
     rows : tuple of RatioRow
-        By rung; on each the cheapest of those that are meant.
+        By rung; on each the cheapest of those that are meant. The best quantization is the cheapest network without pruning that
+        loses at most one point of accuracy against the best one.
     """
 
     what: str
@@ -106,20 +107,20 @@ class NetworkGrid:
         """Return the points that lose at most one point of accuracy against the best network that is not pruned."""
         return [point for point in points if self.accuracy(point) >= self.best_accuracy - EQUAL - _EPS]
 
-    def quantized(self, rung: str) -> DesignPoint | None:
-        """Return the best quantization: the cheapest network without pruning that loses at most one point of accuracy."""
-        return self.cheapest(self.equal([point for point in self.points if not point.sparsity]), rung)
-
     def _headline(self, what: str, over: Sequence[DesignPoint], under: Sequence[DesignPoint] | None = None) -> Headline:
-        rows = []
+        rows: list[RatioRow] = []
+        below = self.equal([point for point in self.points if not point.sparsity]) if under is None else under
+        chosen: tuple[DesignPoint | None, DesignPoint | None] = (None, None)
         for rung in self.rungs:
-            one = self.cheapest(over, rung)
-            other = self.quantized(rung) if under is None else self.cheapest(under, rung)
-            if one is None or other is None or one is other:
+            # Where not all have the rung, those that the rung before has chosen.
+            one, other = (self.cheapest(pool, rung) if all(rung in point.energies for point in pool) else before
+                          for pool, before in zip((over, below), chosen, strict=True))
+            if one is None or other is None or one is other or not (rung in one.energies and rung in other.energies):
                 continue
-            above, below = one.energies[rung], other.energies[rung]
-            rows.append(RatioRow(one.name, other.name, rung, above.mid_pj / below.mid_pj, ratio(above, below).band,
-                                 float(np.mean(above.drawn_pj > below.drawn_pj))))
+            chosen = one, other
+            first, second = one.energies[rung], other.energies[rung]
+            rows.append(RatioRow(one.name, other.name, rung, first.mid_pj / second.mid_pj, ratio(first, second).band,
+                                 float(np.mean(first.drawn_pj > second.drawn_pj))))
         return Headline(what, tuple(rows))
 
     @cached_property

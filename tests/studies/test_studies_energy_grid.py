@@ -95,10 +95,25 @@ def grid(*records):
 FULL = [record(bits) for bits in BITS] + [record(bits, 0.8, structure) for structure in ("unstructured", "bank") for bits in BITS]
 
 
-def test_best_quantization_is_the_cheapest_that_loses_at_most_a_point():
-    network = NetworkGrid("mnist-fc", [record(2, accuracy=0.9599), record(3, accuracy=0.96), record(8, accuracy=0.97)])
-    assert network.quantized("A1").name == "3 b"
-    assert NetworkGrid("mnist-fc", [record(2, accuracy=0.96), record(8, accuracy=0.97)]).quantized("A1").name == "ternary"
+@pytest.mark.parametrize(("accuracy", "best"), [(0.9599, "3 b"), (0.96, "ternary")])
+def test_best_quantization_is_the_cheapest_that_loses_at_most_a_point(accuracy, best):
+    pruned = record(8, 0.8, "unstructured", accuracy=0.9)
+    network = NetworkGrid("mnist-fc", [record(2, accuracy=accuracy), record(3, accuracy=0.96), record(8, accuracy=0.97), pruned])
+    found = {line.what: line.rows for line in network.headlines}
+    assert {row.under for row in found["8 b + 80 % unstructured over the best quantization"]} == {best}
+    assert "80 % pruned, any width, at most one point lost, over the best quantization" not in found
+
+
+def test_rungs_that_not_all_have_keep_the_choice_of_the_rung_before():
+    cheap, dear = record(3, 0.8, "bank"), record(8, 0.8, "bank")
+    for item in (dear, record_of_ternary := record(2)):
+        item["energy"].append(energy("R3", 1000.0))
+    network = NetworkGrid("mnist-fc", [record_of_ternary, cheap, dear])
+    found = {line.what: {row.rung: row.over for row in line.rows} for line in network.headlines}
+    cheapest = found["80 % pruned, any width, whatever it loses, over the best quantization"]
+    assert cheapest == dict.fromkeys(("A1", "R2"), "3 b, 80 % bank")
+    widest = found["8 b + 80 % in banks over the best quantization"]
+    assert widest == dict.fromkeys(("A1", "R2", "R3"), "8 b, 80 % bank")
 
 
 def test_headlines_are_ratios_of_what_they_say():
