@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from snnhw.report.claims import COLOURS, INK, STYLE, decades, document, label
 
@@ -19,6 +20,7 @@ GRID_CAPTIONS = {
                "%. On the grey line lie points whose energies differ by the median factor.",
 }
 MARKS = {"not pruned": "o", "unstructured": "^", "pruned in banks": "s"}
+SHORT = 5.0        # end over begin of an axis with more numbers
 SHOWN_POINTS = 12  # of accuracy below the best that are shown
 
 
@@ -45,6 +47,15 @@ def draw_energy_grid(data: Mapping[str, Any]) -> dict[str, str]:
     return drawn
 
 
+def _ticks(axis: Axes, which: str) -> None:
+    """Label a logarithmic axis, with more numbers where it is short."""
+    decades(axis, which)
+    one = axis.xaxis if which == "x" else axis.yaxis
+    low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
+    if high / low < SHORT:
+        one.set_major_locator(LogLocator(subs=(1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
+
+
 def _front(axis: Axes, content: Mapping[str, Any], rung: str) -> None:
     best = max(y for _, y in content["front"])
     axis.plot(*zip(*content["front"], strict=True), color=INK, linewidth=1, zorder=1)
@@ -57,7 +68,7 @@ def _front(axis: Axes, content: Mapping[str, Any], rung: str) -> None:
                               ha="center", fontsize=8)
     axis.set_xscale("log")
     axis.set_ylim(best - SHOWN_POINTS, best + 1.2)
-    decades(axis, "x")
+    _ticks(axis, "x")
     label(axis, "energy of a sample, µJ", "accuracy on the test split, %" if rung == "A1" else "")
 
 
@@ -75,6 +86,6 @@ def _scatter(axis: Axes, content: Mapping[str, Any], rung: str) -> None:
     axis.plot([min(ends), max(ends)], [min(ends) * middle, max(ends) * middle], color="#a0a0a0", linewidth=1, zorder=0)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    decades(axis, "x")
-    decades(axis, "y")
+    _ticks(axis, "x")
+    _ticks(axis, "y")
     label(axis, "A1, µJ", f"{rung}, µJ")

@@ -418,7 +418,8 @@ def _violations(network: NetworkGrid) -> str:
     if shown:
         text += ("\nThese networks are trained apart, so they do not spike alike: operations and spikes of the dearer one over "
                  "those of the other stand beside. Where pruning brings little, that decides, and what quantization makes 0 in "
-                 "layers that are not pruned.\n")
+                 "layers that are not pruned. For the same events, fewer bits or fewer weights of a layer never raise A0, A1 or "
+                 "R1; a test holds that for every format.\n")
     if not shown:
         return text
     groups: dict[tuple[str, str, str], list[Violation]] = {}

@@ -8,8 +8,11 @@ import pytest
 
 from snnhw.compress.config import PruneConfig
 from snnhw.compress.prune import magnitude_masks
-from snnhw.cost import Energy, Term, load_constants
+from snnhw.cost import Energy, Term, estimate, load_constants
 from snnhw.cost.results import energy_json
+from snnhw.ir import Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Readout
+from snnhw.plan import make_plan
+from snnhw.reference import run
 from snnhw.report.energy_grid import GRID_CAPTIONS, draw_energy_grid
 from snnhw.studies import RunCache
 from snnhw.studies.energy_grid import SPARSITIES, GridPoint, balanced_mask, every_grid_point, grid_study
@@ -147,6 +150,34 @@ def test_page_and_figures_show_every_network():
     assert all(f"mnist-conv, {rung}" in drawn[name] for name, rungs in (("front", ("A1", "R2")), ("scatter", ("R2",)))
                for rung in rungs)
     assert "| both | A1, R2 | 30 | 1.000 |" in page
+
+
+# -------------------------------------------------------------------------- less never costs more, for the same events
+
+
+def analytical(weight, bits, lane_format, events):
+    """Return A0 and A1 of one layer whose inputs are given, with the counts that they come from: those of the RTL, R1."""
+    entry = Input("input", (), (weight.shape[1],), Encoding("events"), 0, 1)
+    neuron = Neuron("lif", ("fc",), NeuronSpec(1000, overflow="exact", bits=24))
+    graph = Graph("layer", (entry, Linear("fc", ("input",), weight, bits), neuron, Readout("readout", ("lif",))), 5)
+    plan = make_plan(graph, lanes={"lif": 4}, formats=lane_format, packings="none")
+    return [row["mid_pj"] for row in estimate(plan, run(graph, events).spikes, draws=10)["energy"][:2]]
+
+
+@pytest.mark.parametrize("name", ["csc", "bank", "run-length", "bitmap", "block"])
+def test_fewer_weights_never_raise_a1(name):
+    rng = np.random.default_rng(3)
+    weight, events = rng.integers(1, 100, (32, 40)), rng.random((4, 5, 40)) < 0.2
+    energies = [analytical(np.where(balanced_mask(weight, sparsity, np.arange(32) % 4), weight, 0), 8, name, events)
+                for sparsity in (0.5, 0.75, 0.85, 0.95)]
+    assert (np.diff(energies, axis=0) <= 1e-9).all()
+
+
+def test_fewer_bits_never_raise_a1():
+    rng = np.random.default_rng(4)
+    weight, events = rng.integers(-127, 128, (32, 40)), rng.random((4, 5, 40)) < 0.2
+    energies = [analytical(weight >> (8 - bits), bits, "dense", events) for bits in (8, 6, 4, 3, 2)]
+    assert (np.diff(energies, axis=0) < 0).all()
 
 
 # -------------------------------------------------------------------------- the whole way
