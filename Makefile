@@ -14,7 +14,7 @@ jobs ?= 2
 minutes ?= 10
 seed ?= 0
 
-.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist published compressed counts largest claims energy-grid retrain clean
+.PHONY: demo test lint types unit install icarus fuzz prove mutants slow bench mnist netlists published compressed counts largest claims energy-grid retrain clean
 
 demo: install icarus
 	$(bin)/python scripts/demo.py
@@ -65,6 +65,10 @@ slow: install icarus
 # All 10,000 test images through the RTL, and place and route for an ECP5-25; needs the data set, see models/mnist.
 mnist: install
 	$(bin)/python scripts/demo.py --model models/mnist --board orangecrab-25f --samples 4 --out build/mnist
+
+# Mapped netlists of the models and of random networks against the reference, with and without delays; needs SNNHW_DATA.
+netlists: install
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/netlists.py --record
 
 # Networks that others trained, from their files to the hardware; needs SNNHW_DATA.
 published: install

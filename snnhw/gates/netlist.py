@@ -214,9 +214,12 @@ def parse_netlist(path: Path, top: str, clock: str) -> Netlist:
     ]
     named: dict[int, list[tuple[bool, str]]] = {}
     for name, item in module["netnames"].items():
-        for bit, number in enumerate(item["bits"]):
+        size, begin = len(item["bits"]), item.get("offset", 0)
+        vector = size > 1 or "single_bit_vector" in item["attributes"]
+        for place, number in enumerate(item["bits"]):
             if number in numbers and isinstance(number, int):
-                full = f"{name}[{bit}]" if len(item["bits"]) > 1 else name
+                bit = begin + (size - 1 - place if item.get("upto") else place)
+                full = f"{name}[{bit}]" if vector else name
                 named.setdefault(numbers[number], []).append((bool(item["hide_name"]), full))
     parts = Parts(len(numbers) - 2)
     for cell in cells:
