@@ -168,8 +168,8 @@ class Netlist:
             wire = [*wires[index], *(0,) * pad]
             lines.append(f"table {level} {table.function:x} {table.output} {_row(inputs)} {_row(own)} {_row(wire)}")
         lines += [
-            "flop " + _row([item.data, item.enable, item.reset, item.output, item.enable_level, item.reset_level, item.reset_value,
-                            int(item.reset_needs_enable), item.initial])
+            "flop " + _row([item.data, item.enable, item.reset, item.output, item.enable_level, item.reset_level,
+                            item.reset_value, int(item.reset_needs_enable), item.initial])
             for item in self.flip_flops
         ]
         for block, level, (reads, writes) in zip(self.blocks, block_levels, accesses, strict=True):
