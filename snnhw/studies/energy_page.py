@@ -395,7 +395,7 @@ def _factors(network: NetworkGrid) -> str:
     steps = {(step.lower, step.upper): step for step in network.comparison.factors}
     chosen = [steps[pair] for pair in (("A1", "R2"), ("A1", "R3"), ("A2", "R2"), ("A2", "R3"), ("R2", "R3"), ("R3", "R4"))
               if pair in steps and len(steps[pair].mids) > 1]
-    return f"### {network.name}\n\n" + "\n".join(map(_factor, chosen))
+    return f"### {network.name}\n\n" + "\n".join(map(_factor, chosen)) + "\n"
 
 
 def _factor(step: RungFactors) -> str:
@@ -419,7 +419,7 @@ def _violations(network: NetworkGrid) -> str:
         text += ("\nThese networks are trained apart, so they do not spike alike: operations and spikes of the dearer one over "
                  "those of the other stand beside. Where pruning brings little, that decides, and what quantization makes 0 in "
                  "layers that are not pruned. For the same events, fewer bits or fewer weights of a layer never raise A0, A1 or "
-                 "R1; a test holds that for every format.\n")
+                 "R1; a test holds that.\n")
     if not shown:
         return text
     groups: dict[tuple[str, str, str], list[Violation]] = {}
