@@ -31,6 +31,7 @@ DESIGNS, MANIFEST = "designs.json", "manifest.json"
 SEED = 1  # of the placer
 SCHEMA = 1
 MAX_BEATS = 1 << 12
+MAX_AMOUNT = 1e12  # in a cycle, or hertz
 Progress = Callable[[str, int, int, str], None]
 
 
@@ -269,11 +270,18 @@ def _bitstream(design: CalibrationDesign, board: Board, folder: Path, files: Map
 def _record(row: Mapping[str, Any]) -> DesignRecord:
     counts = row["counts"]
     return DesignRecord(
-        str(row["name"]), str(row["title"]), int(row["clock_hz"]), str(row["made_by"]),
-        DesignCounts(int(counts["flip_flops"]), {str(kind): float(value) for kind, value in counts["toggles"].items()},
-                     {str(resource): {what: float(value) for what, value in found.items()}
+        str(row["name"]), str(row["title"]), int(_amount(row["clock_hz"])), str(row["made_by"]),
+        DesignCounts(int(_amount(counts["flip_flops"])), {str(kind): _amount(value) for kind, value in counts["toggles"].items()},
+                     {str(resource): {what: _amount(value) for what, value in found.items()}
                       for resource, found in counts["accesses"].items()},
-                     float(counts["multiplications"]), int(counts["cycles"])), str(row["bitstream"]))
+                     _amount(counts["multiplications"]), int(_amount(counts["cycles"]))), str(row["bitstream"]))
+
+
+def _amount(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= MAX_AMOUNT:
+        raise ValueError(f"Amount must be between 0 and {MAX_AMOUNT:g}, not {value!r}")
+    return number
 
 
 def load_designs(folder: Path) -> tuple[str, tuple[DesignRecord, ...]]:

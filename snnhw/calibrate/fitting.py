@@ -6,7 +6,7 @@ from typing import Any
 
 from snnhw.calibrate.designs import load_designs
 from snnhw.calibrate.readings import read_readings
-from snnhw.cost import ConstantSet, Measurement, calibrate, load_constants, load_measurements
+from snnhw.cost import ConstantSet, Measurement, calibrate, constant_sets, load_constants, load_measurements
 from snnhw.cost.calibration import Calibration, HeldOut, base_of, format_constants, hold_out
 from snnhw.errors import UsageError
 from snnhw.files import write_bytes
@@ -47,6 +47,8 @@ def fit_measurements(path: Path | str, *, designs: Path | None = None, base: str
         Constants file to write.
     """
     name, constants, rows = _read(path, designs, base)
+    if name not in constant_sets():  # the file that is written names it
+        raise UsageError(f"--base must be one of {', '.join(constant_sets())}, not {name!r}")
     if constants.kind != "fpga":
         raise UsageError(f"--base must be the constants of an FPGA, not {name!r}")
     fit = calibrate(rows, constants)

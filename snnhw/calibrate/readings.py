@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from snnhw.calibrate.designs import DesignRecord
 from snnhw.cost import ConstantSet, Measurement
 from snnhw.errors import FileError
@@ -109,7 +111,11 @@ def read_readings(path: Path, designs: Sequence[DesignRecord], constants: Consta
         seen[design.name] = seen.get(design.name, 0) + 1
         name = design.name if seen[design.name] == 1 else f"{design.name} ({seen[design.name]})"
         rates = design.counts.rates(clock_hz, constants, design.made_by)
-        found.append(Measurement(name=name, power_mw=power, sigma_mw=sigma, rates=rates))
+        try:
+            found.append(Measurement(name=name, power_mw=power, sigma_mw=sigma, rates=rates))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise FileError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg'][0].lower() + first['msg'][1:]}") from None
     if not found:
         raise FileError(f"{what} must have at least one row with a power")
     return found

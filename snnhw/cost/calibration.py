@@ -33,6 +33,8 @@ LEAST_SPREAD = 0.02  # part of its value by which a record that is believed may 
 RANK = 1e-9  # singular values below this part of the largest are zero
 MILLIWATTS_PER_PICOJOULE_PER_SECOND = 1e-9
 
+Milliwatts = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
+
 
 class Measurement(BaseModel):
     """Power of one design at a rail.
@@ -52,9 +54,9 @@ class Measurement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    power_mw: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    sigma_mw: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    rates: Annotated[dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]
+    power_mw: Milliwatts
+    sigma_mw: Milliwatts
+    rates: Annotated[dict[str, Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,9 @@ class _Rows:
         left = (self.design @ scaled - self.target)[: self.measured]
         freedom = self.measured - int(np.linalg.matrix_rank(self.design[: self.measured], tol=RANK))
         scatter = max(1.0, float(left @ left) / max(1, freedom))
-        spread = np.sqrt(np.diag(np.linalg.inv(self.design.T @ self.design)) * scatter)
+        # The diagonal of the inverse of design.T @ design, without squaring its condition.
+        _, found, vectors = np.linalg.svd(self.design, full_matrices=False)
+        spread = np.sqrt(((vectors / found[:, None]) ** 2).sum(axis=0) * scatter)
         return (
             dict(zip(self.names, map(float, scaled / self.norms), strict=True)),
             dict(zip(self.names, map(float, spread / self.norms), strict=True)),
@@ -255,6 +259,8 @@ def calibrate(measurements: Sequence[Measurement], constants: ConstantSet) -> Ca
 def _fit(measurements: Sequence[Measurement], constants: ConstantSet) -> Calibration:
     known = constants.parameters
     system = _Rows.of(measurements, constants)
+    if not system.names:
+        raise UsageError("measurements must have at least one row with an amount that is not zero")
     confused = system.confused
     kept = {
         name: f"the rows do not tell it apart from {', '.join(other for other in confused if other != name)}"

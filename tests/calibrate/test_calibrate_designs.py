@@ -200,6 +200,17 @@ def test_what_cannot_be_built_is_refused(tmp_path):
         load_designs(tmp_path / "other")
 
 
+@pytest.mark.parametrize("amount", ["-5", "1e999", '"many"', "null"])
+def test_amounts_of_a_damaged_file_are_refused(tmp_path, amount):
+    counts = f'{{"flip_flops": {amount}, "toggles": {{}}, "accesses": {{}}, "multiplications": 0, "cycles": 1}}'
+    row = f'{{"name": "clock", "title": "t", "clock_hz": 1, "made_by": "", "bitstream": "", "counts": {counts}}}'
+    (tmp_path / "designs.json").write_text(f'{{"schema": 1, "constants": "ice40up5k", "designs": [{row}]}}')
+    with pytest.raises(FileError, match=r"^designs file '.*designs\.json' must be one that `snnhw calibrate designs` wrote$"):
+        load_designs(tmp_path)
+    (tmp_path / "designs.json").write_text(f'{{"schema": 1, "constants": "ice40up5k", "designs": [{row.replace(amount, "5")}]}}')
+    assert load_designs(tmp_path)[1][0].counts.flip_flops == 5
+
+
 def test_amounts_are_those_of_the_parameters():
     accesses = {"block_ram": {"reads": 1.0, "writes": 0.5}, "distributed_ram": {"reads": 7.0, "writes": 0.0}}
     counts = DesignCounts(100, {"register": 3.0, "carry": 0.0}, accesses, 2.0, 4096)

@@ -128,6 +128,8 @@ GOOD = "design,clock_hz,power_mw,sigma_mw\nstatic,0,0.1,0.001\nclock,12000000,0.
     ("12000000", "", r", row 2: clock_hz must be a positive number, not 'empty'"),
     ("static,0", "static,5", r", row 1: clock_hz of 'static' must be 0, because it has no clock, not 5"),
     ("clock,12", "clocks,12", r", row 2: design must be one of static, clock, .*, accelerator_busy, not 'clocks'"),
+    ("12000000", "1e307", r", row 2: rates\.clock: input should be less than or equal to .*"),
+    ("0.7,0.001", "0.7,1e-300", r", row 2: sigma_mw: input should be greater than or equal to .*"),
     (GOOD, "", r" must have the columns design, clock_hz, power_mw, sigma_mw, 'design' is missing"),
     ("0.7", '"0.7', r" must be a table with commas: .*"),
 ])
@@ -145,12 +147,23 @@ def test_bytes_that_are_no_text_are_refused(folder, tmp_path):
         fit_measurements(tmp_path / "m.csv", designs=folder)
 
 
+def test_a_single_reading_is_fitted_and_no_other_predicts_it(folder, tmp_path):
+    (tmp_path / "m.csv").write_text("design,clock_hz,power_mw,sigma_mw\nstatic,0,0.1,0.001\n")
+    results = fit_measurements(tmp_path / "m.csv", designs=folder)
+    assert [(row["parameter"], row["status"]) for row in results["parameters"]] == [("static", "fitted")]
+    assert results["parameters"][0]["fitted"] == pytest.approx(0.1)
+    assert results["held_out_worst"] is None
+
+
 def test_wrong_use_is_refused(folder, tmp_path):
     with pytest.raises(UsageError, match=r"^--designs must be given with a \.csv file: the folder that `snnhw .*` wrote$"):
         fit_measurements(tmp_path / "m.csv")
     (tmp_path / "m.csv").write_text(GOOD)
     with pytest.raises(UsageError, match=r"^--base must be the constants of an FPGA, not 'asic45'$"):
         fit_measurements(tmp_path / "m.csv", designs=folder, base="asic45")
+    (tmp_path / "my.toml").write_text('base = "ice40up5k"\n')
+    with pytest.raises(UsageError, match=r"^--base must be one of asic45, .*, xc7, not '.*my\.toml'$"):
+        fit_measurements(tmp_path / "m.csv", designs=folder, base=str(tmp_path / "my.toml"))
     (tmp_path / "m.toml").write_text("[[measurements]]\nname = 'a'\npower_mw = 1\nsigma_mw = 1\nrates = {static = 1}\n")
     with pytest.raises(UsageError, match=r"^--base must be given, the measurements file does not name a set of constants$"):
         fit_measurements(tmp_path / "m.toml")

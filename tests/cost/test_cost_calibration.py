@@ -195,7 +195,11 @@ def test_least_squares_is_the_best_without_negatives(seed, columns):
         ("rows = 1", "must be TOML with an array of tables 'measurements'$"),
         (
             "[[measurements]]\nname = 'a'\npower_mw = -1\nsigma_mw = 1\nrates = {clock = 1}",
-            "power_mw: Input should be greater than 0$",
+            "power_mw: Input should be greater than or equal to .*$",
+        ),
+        (
+            "[[measurements]]\nname = 'a'\npower_mw = 1\nsigma_mw = 1\nrates = {clock = 1e300}",
+            "rates.clock: Input should be less than or equal to .*$",
         ),
     ],
 )
