@@ -15,6 +15,7 @@ __all__ = ["PROVENANCES", "Constant", "ConstantSet", "Sram", "constant_sets", "l
 
 PROVENANCES = ("measured", "vendor", "derived", "scaled", "assumed")  # from the best evidence to none
 MAX_BYTES = 1 << 20
+SMALLEST, LARGEST = 1e-12, 1e12  # of a value, so that no product of some is infinite
 FOLDER = Path(__file__).resolve().parent / "constants"
 # What a unit is in base units, and its factor to them.
 _PREFIXED = {"mW": ("pJ/s", 10**9), "uJ/boot": ("pJ/boot", 10**6), "ms/boot": ("s/boot", 1e-3)}
@@ -62,6 +63,8 @@ class Constant(Record):
     def _ordered(self) -> "Constant":
         if not self.low <= self.mid <= self.high:
             raise ValueError(f"low, mid and high must be in this order, not {self.low:g}, {self.mid:g}, {self.high:g}")
+        if self.low < SMALLEST or self.high > LARGEST:
+            raise ValueError(f"low and high must be between {SMALLEST:g} and {LARGEST:g}, not {self.low:g} and {self.high:g}")
         return self
 
     @property
@@ -170,6 +173,10 @@ class ConstantSet(Record):
                 raise ValueError(f"unit of parameter {name!r} must be {unit}, not {self.parameters[name].unit}")
         if unknown := sorted(set(self.parameters) - set(needed | optional)):
             raise ValueError(f"parameter {unknown[0]!r} is none of this set's: {', '.join(needed)}")
+        for name, record in self.parameters.items():
+            if record.drawn_with and (record.drawn_with not in self.parameters or self.parameters[record.drawn_with].drawn_with):
+                raise ValueError(f"drawn_with of parameter {name!r} must be a parameter that is drawn by itself, "
+                                 f"not {record.drawn_with[:40]!r}")
         return self
 
     def __getitem__(self, name: str) -> Constant:
