@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from snnhw.board import Board
 from snnhw.cost.bands import DRAWS
 from snnhw.cost.constants import ConstantSet
 from snnhw.cost.counts import Counts
 from snnhw.cost.energy import STATIC, Energy, Term
 from snnhw.cost.memories import block_terms, macro_terms, queue_terms
+from snnhw.cost.widths import finaliser_steps
 from snnhw.plan import LayerPlan, Plan
 from snnhw.plan.area import estimate_area
 from snnhw.plan.queued import Queued
@@ -54,20 +53,12 @@ class Target:
 def finaliser_bits(layer: LayerPlan) -> tuple[int, int, int]:
     """Return what one neuron asks of the finaliser in a timestep: bits added, bits compared, products of bits multiplied.
 
-    The leak is one subtraction (shift) or one multiplication (factor); the current is added, and the
-    bias where there is one; the threshold is compared, or every threshold of a count; a subtracting reset is one more
-    subtraction. A synapse leaks and adds once more.
+    They are the sums over :func:`snnhw.cost.widths.finaliser_steps`.
     """
-    spec = layer.spec
-    added = layer.update_bits * (1 + bool(np.any(spec.bias)) + (spec.reset == "subtract")) + layer.synapse_update_bits
-    multiplied = 0
-    for decay, bits in ((spec.decay, layer.state_bits), (spec.synapse, layer.synapse_bits)):
-        if decay is not None and decay.kind == "shift":
-            added += bits
-        elif decay is not None and decay.kind == "mul":
-            multiplied += bits * (decay.shift + 1)
-            added += bits * (decay.rounding == "zero")
-    return added, 0 if spec.output == "state" else layer.state_bits * spec.grades, multiplied
+    sums = dict.fromkeys(("add", "compare", "multiply"), 0)
+    for operation, bits, number in finaliser_steps(layer):
+        sums[operation] += bits * number
+    return sums["add"], sums["compare"], sums["multiply"]
 
 
 def accumulate_bits(layer: LayerPlan, counts: Mapping[str, float]) -> tuple[float, float]:
