@@ -235,6 +235,8 @@ def _short(network: NetworkGrid) -> str:
         if found is not None and found.tau is not None and step is not None:
             sentences.append(f"A1 and {upper} order {found.points} points with a Kendall tau of {found.tau:.2f}, and a ratio of "
                              f"two of them that is taken from A1 is wrong by up to {step.spread_mid:.1f}.")
+    if network.loaded:
+        sentences.append(_at_home(network))
     return " ".join(sentences) + "\n"
 
 
@@ -295,6 +297,16 @@ def _homes(network: NetworkGrid) -> str:
             beside = f" ({ratio(other.energies[rung], energy).band.median:.1f})" if rung in other.energies else ""
             cells.append(format_energy(energy.mid_pj) + beside)
         rows.append([point.name, *cells])
+    return (f"### {network.name}, weights in the large memories\n\nFixed weights lie in block RAM, of which a read enables every "
+            "row: what is stored is paid for with each access, so fewer bits and fewer weights pay twice. The iCE40UP5K also has "
+            "four large single-port memories (10 pJ an access, assumed, 3 to 30), which must be loaded at start-up and take the "
+            "unpruned networks only. In brackets: energy with fixed weights over this.\n\n"
+            + _table(("weights", *rungs), rows) + f"\n{_at_home(network)}\n")
+
+
+def _at_home(network: NetworkGrid) -> str:
+    """Return what width and pruning are worth where the large memories hold what is not pruned."""
+    rungs = [rung for rung in network.rungs if rung != "A0" and all(rung in point.energies for point in network.loaded)]
     narrow = min(network.loaded, key=lambda point: point.bits or 0)
     wide = max(network.loaded, key=lambda point: point.bits or 0)
     banks = (wide.bits, HEADLINE, "bank")
@@ -304,15 +316,12 @@ def _homes(network: NetworkGrid) -> str:
         return _listed([f"{point.energies[rung].mid_pj / under.energies[rung].mid_pj:.2f} ({rung})"
                         for rung in rungs if rung in point.energies])
 
-    said = f"Here weights of {wide.bits:g} bits need {over(wide, narrow)} times the energy of weights of {narrow.bits:g} bits."
+    said = (f"With the weights in the large memories of the part, weights of {wide.bits:g} bits need {over(wide, narrow)} times "
+            f"the energy of weights of {narrow.bits:g} bits.")
     if pruned is not None:
         said += (f" Pruned by 80 % in banks, with fixed weights in block RAM, they need {over(pruned, wide)} times that of the "
                  "same width, unpruned, in the large memories.")
-    return (f"### {network.name}, weights in the large memories\n\nFixed weights lie in block RAM, of which a read enables every "
-            "row: what is stored is paid for with each access, so fewer bits and fewer weights pay twice. The iCE40UP5K also has "
-            "four large single-port memories (10 pJ an access, assumed, 3 to 30), which must be loaded at start-up and take the "
-            "unpruned networks only. In brackets: energy with fixed weights over this.\n\n"
-            + _table(("weights", *rungs), rows) + f"\n{said}\n")
+    return said
 
 
 def _named(network: NetworkGrid, title: str) -> str:
