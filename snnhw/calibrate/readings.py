@@ -115,7 +115,8 @@ def read_readings(path: Path, designs: Sequence[DesignRecord], constants: Consta
             found.append(Measurement(name=name, power_mw=power, sigma_mw=sigma, rates=rates))
         except ValidationError as error:
             first = error.errors()[0]
-            raise FileError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg'][0].lower() + first['msg'][1:]}") from None
+            message = first["msg"][0].lower() + first["msg"][1:]
+            raise FileError(f"{where}: {'.'.join(map(str, first['loc']))}: {message}") from None
     if not found:
         raise FileError(f"{what} must have at least one row with a power")
     return found
