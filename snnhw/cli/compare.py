@@ -65,7 +65,7 @@ def command(runs: Annotated[list[Path], typer.Argument(
                 "--netlist-samples", min=0,
                 help="Samples for the synthesised netlist of each design (R3, R4); 0 for no netlist.")] = 0,
             constants: Constants = None,
-            seed: Annotated[int, typer.Option("--seed", help="Of the draws behind the bands.")] = 0,
+            seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws behind the bands.")] = 0,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Compare the energy of several networks, or of variants of one: on every rung, with ratios, ranks and a page.
 
@@ -90,6 +90,8 @@ def command(runs: Annotated[list[Path], typer.Argument(
     else:
         designs = [_Design(name, "", run, run.plan(parse_lanes(lanes), load_weights, memories))
                    for name, run in zip(_names(runs), opened, strict=True)]
+    if len({design.name for design in designs}) < len(designs):
+        raise UsageError("run folders must differ, and one of them is given twice")
     records: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
     shown_sets: dict[str, dict[str, Any]] = {}
@@ -189,8 +191,9 @@ def _measure(design: _Design, target: "BoardRecord", samples: int | None, netlis
 
 def _accuracy(run: RunFolder) -> float:
     """Return the accuracy that was recorded when the network was lowered, or that of the first samples."""
-    recorded = run.recorded("lower") and run.recorded("lower", "accuracy").get("accuracy", {}).get("integer")
-    if isinstance(recorded, int | float):
+    found = run.recorded("lower", "accuracy").get("accuracy")
+    recorded = found.get("integer") if isinstance(found, dict) else None
+    if isinstance(recorded, int | float) and 0 <= recorded <= 1:
         return float(recorded)
     from snnhw.reference import run as interpret
     spikes, labels = run.samples(None, default=ACCURACY_SAMPLES)

@@ -1,7 +1,8 @@
 """``snnhw energy``: the analytical energy against that of the RTL's own activity."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,7 +57,7 @@ def run_netlist(plan: "Plan", target: "BoardRecord", spikes: "np.ndarray", chose
 
 def _export(folder: Path, simulation: "Simulation", runs: list["GateRun"], hertz: int) -> None:
     """Write the activity of signals, and of nets with the netlist they are of, for other power tools."""
-    from snnhw.files import atomic_folder
+    from snnhw.files import atomic_folder, write_json
     from snnhw.gates import netlist_saif, write_netlist
     from snnhw.verify.design import TOP
     from snnhw.verify.saif import rtl_saif
@@ -67,6 +68,15 @@ def _export(folder: Path, simulation: "Simulation", runs: list["GateRun"], hertz
         if runs:
             (target / "netlist.saif").write_text(netlist_saif(runs[-1].activity, period))
             write_netlist(runs[-1].activity, target / "netlist.v")
+        # With it, a later call replaces the folder.
+        write_json(target / "manifest.json", {"schema": 1, "command": "energy", "files": sorted(os.listdir(target))})
+
+
+def _flip_flops(used: Any) -> int | None:
+    """Return the flip-flops of what a build recorded as used, None where it did not count them."""
+    found = used.get("flip_flops") if isinstance(used, dict) else None
+    count = found.get("used") if isinstance(found, dict) else None
+    return count if isinstance(count, int) and count >= 0 else None
 
 
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
@@ -82,7 +92,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
                 "--saif", show_default=False,
                 help="Folder for the activity of all signals and nets as SAIF, and the netlist as Verilog.")] = None,
             constants: Constants = None,
-            seed: Annotated[int, typer.Option("--seed", help="Of the draws behind the bands.")] = 0,
+            seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws behind the bands.")] = 0,
             json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Compare the energy of the analytical models with that of the simulated RTL and of its netlist, on the same samples."""
     session = Session("energy", json=json, quiet=quiet)
@@ -109,7 +119,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     built = opened.recorded("build", "board", "used")
     # Those of another plan, or of a build that did not count them, are estimated.
     same = built.get("board") == target.name and lanes is None and load_weights is None and not (formats or packings or events)
-    flip_flops = built["used"].get("flip_flops", {}).get("used") if same else None
+    flip_flops = _flip_flops(built["used"]) if same else None
     results = energy_ladder(plan, trace.spikes, measured=simulation.measured(), board=target, flip_flops=flip_flops,
                             netlists=[run.measured(chosen) for run in runs], seed=seed, asic=sets.get("asic"),
                             fpga=sets.get("fpga"))

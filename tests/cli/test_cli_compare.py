@@ -7,6 +7,7 @@ import pytest
 from snnhw_run import make_graph, write_run
 
 from snnhw.cli import compare
+from snnhw.cli.runs import open_run
 from snnhw.ir import Graph, Linear
 
 TWO_SAMPLES = "-n", "2"
@@ -79,7 +80,18 @@ def test_folders_of_the_same_name_go_by_their_paths(tmp_path):
     assert compare._names([paths[0], tmp_path / "two"]) == ["run", "two"]
 
 
+def test_a_recorded_accuracy_is_taken(run_folder):
+    run = open_run(run_folder)
+    counted = compare._accuracy(run)
+    for recorded, found in (({"float": 1.0, "integer": 0.125}, 0.125), ({"float": 1.0}, counted), ({"integer": 7}, counted),
+                            ([], counted)):
+        (run_folder / "lower.json").write_text(json.dumps({"results": {"accuracy": recorded}}))
+        assert compare._accuracy(run) == found
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
+    (("{run}", "{run}", "--out", "out"), r"^error: run folders must differ, and one of them is given twice\n$"),
+    (("{run}", "--out", "out", "--seed", "-1"), r"^error: Invalid value for '--seed': .*\n$"),
     (("missing", "--out", "out"), r"^error: .*'missing'.*\n$"),
     (("{run}", "--out", "out", "-n", "99"), r"^error: --samples must be between 1 and the 6 of the run folder, not 99\n$"),
     (("{run}", "--out", "out", "--constants", "none"), r"^error: constants must be one of .*, not 'none'\n$"),
