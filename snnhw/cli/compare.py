@@ -102,7 +102,8 @@ def command(runs: Annotated[list[Path], typer.Argument(
         records.append(record)
         notes |= dict.fromkeys(results["notes"])
         shown_sets |= {row["name"]: row for row in results["constants"]}
-        network = record["network"]
+        # Variants of one run compute the same; runs of the same shape differ in bits and spikes.
+        network = record["network"] if len(runs) == 1 else design.name
         if network not in sweeps:
             session.progress(f"sweeping the spike rate of {network}")
             try:

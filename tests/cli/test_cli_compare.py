@@ -41,7 +41,8 @@ def test_two_networks(snnhw, two_runs, tmp_path):
     assert ratios["R1"]["mid"] == pytest.approx(ratios["A1"]["mid"])
     # Of the same network and hardware, one bit less: a comparison on every rung.
     assert results["compared"] == 6
-    assert set(results["sweeps"]) == {"9-7-3"}
+    assert set(results["sweeps"]) == {"wide", "narrow"}
+    assert results["sweeps"]["wide"]["own_rate"] != results["sweeps"]["narrow"]["own_rate"]
     assert len(results["textbook"]) == 6
     assert results["points"][0]["metrics"]["membrane_changes"] > 0
     assert json.loads((tmp_path / "out" / "compare.json").read_text())["results"]["conclusion"] == results["conclusion"]
