@@ -16,11 +16,11 @@ import numpy as np
 from snnhw.cost.bands import DRAWS, Band
 from snnhw.cost.constants import ConstantSet, load_constants
 from snnhw.cost.counts import Counts
-from snnhw.cost.energy import STATIC, Energy, Term
+from snnhw.cost.energy import Energy, Term
 from snnhw.cost.flow import DEFAULT_ASIC, make_target, predict_counts
 from snnhw.cost.memories import block_term, macro
 from snnhw.cost.metrics import network_metrics
-from snnhw.cost.rungs import Target, accumulate_bits, full_energy, memory_energy, operation_energy
+from snnhw.cost.rungs import Target, accumulate_bits, clock_terms, full_energy, memory_energy, operation_energy
 from snnhw.errors import UsageError
 from snnhw.ir import MaxPool
 from snnhw.plan import LayerPlan, Memory, Plan
@@ -133,7 +133,8 @@ def ann_energies(plan: Plan, target: Target, asic: ConstantSet | None = None, *,
         "A0": Energy("A0", "operations without spikes", "estimated", asic, tuple(cells), draws, seed),
         "A1": Energy("A1", "operations and memory accesses without spikes", "estimated", asic, (*cells, *macros), draws, seed),
         "A2": Energy("A2", "operations, memory accesses, clock and static power without spikes", "estimated", target.constants,
-                     (*logic, *_block_terms(plan, means, target), *_clock_terms(plan, counts, target)), draws, seed),
+                     (*logic, *_block_terms(plan, means, target),
+                      *clock_terms(counts.mean_cycles, _flip_flops(plan, target), target)), draws, seed),
     }
 
 
@@ -156,15 +157,12 @@ def _block_terms(plan: Plan, means: Sequence[Mapping[str, float]], target: Targe
     return terms
 
 
-def _clock_terms(plan: Plan, counts: Counts, target: Target) -> list[Term]:
+def _flip_flops(plan: Plan, target: Target) -> float:
     registers = target.flip_flops
     if registers is None:
         registers = estimate_area(plan, target.board, top="core").used["flip_flops"][0]
     # Each lane has a wider sum, and its activation before the multiplier.
-    registers += sum(layer.lanes * 2 * _activation_bits(layer) for layer in plan.layers)
-    cycles = counts.mean_cycles
-    return [Term("", "flip-flops", cycles * registers, "flip-flop*cycle", ("flip_flop_clock",)),
-            Term("", "clock", cycles, "cycle", ("clock",)), Term("", STATIC, cycles / target.clock_hz, "s", ("static",))]
+    return registers + sum(layer.lanes * 2 * _activation_bits(layer) for layer in plan.layers)
 
 
 def graded_trains(plan: Plan, rate: float, *, seed: int = 0) -> dict[str, np.ndarray]:

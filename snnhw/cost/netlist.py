@@ -7,9 +7,9 @@ import numpy as np
 
 from snnhw.cost.bands import DRAWS
 from snnhw.cost.counts import Counts
-from snnhw.cost.energy import KINDS, STATIC, Energy, Term
+from snnhw.cost.energy import KINDS, Energy, Term
 from snnhw.cost.memories import ACCESSES
-from snnhw.cost.rungs import Target
+from snnhw.cost.rungs import Target, clock_terms
 from snnhw.cost.sampling import jackknife, scale
 from snnhw.plan import Plan
 
@@ -96,12 +96,7 @@ def netlist_energy(
         key: (found.astype(float), _work(plan, counts, *key)[activity.samples], _work(plan, counts, *key))
         for key, found in activity.counts.items() if found.any()
     }
-    cycles = counts.mean_cycles
-    rest = (
-        Term("", "flip-flops", cycles * activity.flip_flops, "flip-flop*cycle", ("flip_flop_clock",)),
-        Term("", "clock", cycles, "cycle", ("clock",)),
-        Term("", STATIC, cycles / target.clock_hz, "s", ("static",)),
-    )
+    rest = clock_terms(counts.mean_cycles, activity.flip_flops, target)
 
     def energy(amounts: Mapping[tuple[str, str, str], float]) -> Energy:
         terms = tuple(

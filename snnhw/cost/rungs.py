@@ -20,6 +20,7 @@ __all__ = [
     "Target",
     "accumulate_bits",
     "activity_energy",
+    "clock_terms",
     "finaliser_bits",
     "full_energy",
     "memory_energy",
@@ -127,10 +128,16 @@ def _target_terms(plan: Plan, counts: Counts, target: Target, *, lane_queues: bo
     registers = target.flip_flops
     if registers is None:
         registers = estimate_area(plan, target.board, top="core").used["flip_flops"][0]
-    terms.append(Term("", "flip-flops", cycles * registers, "flip-flop*cycle", ("flip_flop_clock",)))
-    terms.append(Term("", "clock", cycles, "cycle", ("clock",)))
-    terms.append(Term("", STATIC, cycles / target.clock_hz, "s", ("static",)))
-    return terms
+    return [*terms, *clock_terms(cycles, registers, target)]
+
+
+def clock_terms(cycles: float, flip_flops: float, target: Target) -> tuple[Term, ...]:
+    """Return what a design spends in every cycle of a sample, whatever it computes: clocked flip-flops, clock, static power."""
+    return (
+        Term("", "flip-flops", cycles * flip_flops, "flip-flop*cycle", ("flip_flop_clock",)),
+        Term("", "clock", cycles, "cycle", ("clock",)),
+        Term("", STATIC, cycles / target.clock_hz, "s", ("static",)),
+    )
 
 
 def operation_energy(
