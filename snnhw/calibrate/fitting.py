@@ -14,6 +14,8 @@ from snnhw.files import write_bytes
 __all__ = ["fit_measurements"]
 
 ILL_CONDITIONED = 100.0
+FAR_OFF = 5.0      # of the stated errors of a row
+OTHER_UNIT = 10.0  # times an old record, or a fraction of it
 
 
 def _read(path: Path | str, designs: Path | None, base: str | None) -> tuple[str, ConstantSet, Sequence[Measurement]]:
@@ -79,16 +81,26 @@ def fit_measurements(path: Path | str, *, designs: Path | None = None, base: str
     return {
         "base": name, "rows": shown, "parameters": parameters, "condition": fit.condition,
         "held_out_worst": max(errors, default=None), "held_out_mean": sum(errors) / len(errors) if errors else None,
-        "warnings": _warnings(fit, held_out),
+        "warnings": _warnings(fit, held_out, rows, constants),
     }
 
 
-def _warnings(fit: Calibration, held_out: Sequence[HeldOut]) -> list[str]:
+def _warnings(fit: Calibration, held_out: Sequence[HeldOut], rows: Sequence[Measurement], constants: ConstantSet) -> list[str]:
     condition = fit.condition
     found = [f"{name} keeps its record: {reason}" for name, reason in fit.kept.items()]
     found += [f"{name} is not known to cost anything; its record has an upper bound" for name in fit.bounded]
     found += [f"{name} rests on the row {row.name!r} alone, no other checks it"
               for row in held_out for name in row.unfitted if name not in fit.kept]
+    off = {row.name: abs(fit.residuals_mw[row.name]) / row.sigma_mw for row in rows}
+    worst = max(off, key=lambda name: off[name])
+    if off[worst] > FAR_OFF:
+        count = sum(value > FAR_OFF for value in off.values())
+        found.append(f"{count} of {len(off)} rows are off by more than {FAR_OFF:g} of their stated errors, {worst!r} by "
+                     f"{off[worst]:.0f}: no constants explain these readings")
+    for name in fit.replaced:
+        factor = fit.constants[name].mid / constants[name].mid
+        if name not in fit.bounded and not 1 / OTHER_UNIT < factor < OTHER_UNIT:
+            found.append(f"{name} is {factor:.3g} times its old record: powers must be in milliwatts, clocks in hertz")
     if condition > ILL_CONDITIONED:
         found.append(f"the rows hardly tell the parameters apart (condition {condition:.0f}): small errors become large")
     return found

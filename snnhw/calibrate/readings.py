@@ -17,6 +17,7 @@ __all__ = ["COLUMNS", "README", "read_readings", "template"]
 
 COLUMNS = "design", "clock_hz", "power_mw", "sigma_mw"
 MAX_BYTES = 1 << 20
+MIN_CLOCK_HZ = 1000  # below it a number in megahertz is likelier
 
 README = """# Calibration designs for {board}
 
@@ -64,7 +65,7 @@ def _number(text: str, column: str, where: str, *, zero: bool = False) -> float:
         value = math.nan
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise FileError(f"{where}: {column} must be a {'number that is not negative' if zero else 'positive number'}, "
-                        f"not {text[:40] or 'empty'!r}")
+                        f"{'and is empty' if not text else f'not {text[:40]!r}'}")
     return value
 
 
@@ -99,6 +100,8 @@ def read_readings(path: Path, designs: Sequence[DesignRecord], constants: Consta
     for number, row in enumerate(rows, start=1):
         cells = {name: (row[name] or "").strip() for name in COLUMNS}
         where = f"{what}, row {number}"
+        if any(cell.strip() for cell in row.get(None, ())):
+            raise FileError(f"{where}: cells must be as many as columns, not more: decimals need a point, not a comma")
         design = known.get(cells["design"])
         if design is None:
             raise FileError(f"{where}: design must be one of {', '.join(known)}, not {cells['design'][:60]!r}")
@@ -107,6 +110,8 @@ def read_readings(path: Path, designs: Sequence[DesignRecord], constants: Consta
         clock_hz = _number(cells["clock_hz"], "clock_hz", where, zero=not design.clock_hz)
         if clock_hz and not design.clock_hz:
             raise FileError(f"{where}: clock_hz of {design.name!r} must be 0, because it has no clock, not {clock_hz:g}")
+        if 0 < clock_hz < MIN_CLOCK_HZ:
+            raise FileError(f"{where}: clock_hz of {design.name!r} must be at least {MIN_CLOCK_HZ:,} hertz, not {clock_hz:g}")
         power, sigma = (_number(cells[name], name, where) for name in ("power_mw", "sigma_mw"))
         seen[design.name] = seen.get(design.name, 0) + 1
         name = design.name if seen[design.name] == 1 else f"{design.name} ({seen[design.name]})"

@@ -96,6 +96,30 @@ def test_published_measurements_are_a_fit_too(tmp_path):
     assert load_constants(tmp_path / "my.toml")["clock"].mid == pytest.approx(52, abs=1)
 
 
+@pytest.mark.parametrize(("unit", "clock"), [(1e-3, 1.0), (1.0, 1e3)])
+def test_another_unit_is_noticed(folder, tmp_path, unit, clock):
+    lines = write_readings(tmp_path / "m.csv", folder, true_values(0), 0).read_text().splitlines()
+    changed = [lines[0]]
+    for line in lines[1:]:
+        name, clock_hz, power, sigma = line.split(",")
+        changed.append(f"{name},{float(clock_hz) * clock},{float(power) * unit},{float(sigma) * unit}")
+    (tmp_path / "m.csv").write_text("\n".join(changed))
+    found = fit_measurements(tmp_path / "m.csv", designs=folder)["warnings"]
+    assert any(text.startswith("clock is 0.00") and text.endswith("old record: powers must be in milliwatts, clocks in hertz")
+               for text in found)
+
+
+def test_readings_that_no_constants_explain_are_named(folder, tmp_path):
+    lines = write_readings(tmp_path / "m.csv", folder, true_values(0), 0).read_text().splitlines()
+    assert not any("no constants explain" in text for text in fit_measurements(tmp_path / "m.csv", designs=folder)["warnings"])
+    at = next(index for index, line in enumerate(lines) if line.startswith("flip_flops_busy_64,"))
+    name, clock_hz, power, sigma = lines[at].split(",")
+    lines[at] = f"{name},{clock_hz},{2 * float(power)},{sigma}"
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    assert any("'flip_flops_busy_64' by" in text and text.endswith("no constants explain these readings")
+               for text in fit_measurements(tmp_path / "m.csv", designs=folder)["warnings"])
+
+
 def test_the_template_has_every_design_and_is_no_measurement(folder, tmp_path):
     designs = load_designs(folder)[1]
     path = tmp_path / "measurements.csv"
@@ -124,8 +148,10 @@ GOOD = "design,clock_hz,power_mw,sigma_mw\nstatic,0,0.1,0.001\nclock,12000000,0.
     ("0.7,", "inf,", r", row 2: power_mw must be a positive number, not 'inf'"),
     ("0.7,", "0.7 mW,", r", row 2: power_mw must be a positive number, not '0\.7 mW'"),
     ("0.7,0.001", "0.7,0", r", row 2: sigma_mw must be a positive number, not '0'"),
-    ("0.7,0.001", "0.7", r", row 2: sigma_mw must be a positive number, not 'empty'"),
-    ("12000000", "", r", row 2: clock_hz must be a positive number, not 'empty'"),
+    ("0.7,0.001", "0.7", r", row 2: sigma_mw must be a positive number, and is empty"),
+    ("12000000", "", r", row 2: clock_hz must be a positive number, and is empty"),
+    ("0.7,0.001", "0,7,0,001", r", row 2: cells must be as many as columns, not more: decimals need a point, not a comma"),
+    ("12000000", "12", r", row 2: clock_hz of 'clock' must be at least 1,000 hertz, not 12"),
     ("static,0", "static,5", r", row 1: clock_hz of 'static' must be 0, because it has no clock, not 5"),
     ("clock,12", "clocks,12", r", row 2: design must be one of static, clock, .*, accelerator_busy, not 'clocks'"),
     ("12000000", "1e307", r", row 2: rates\.clock: input should be less than or equal to .*"),
