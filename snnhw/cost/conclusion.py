@@ -92,7 +92,8 @@ def _ratio_sentences(comparison: "Comparison") -> list[str]:
                 text += f" '{over}' is {_listed(sides)}."
         sentences.append(text)
     if len(found) > MAX_PAIRS:
-        sentences.append(f"{len(found) - MAX_PAIRS} further ratios are in the table.")
+        more = len(found) - MAX_PAIRS
+        sentences.append(f"Of {more} more {'pair' if more == 1 else 'pairs'} the ratios are in the table.")
     return sentences
 
 

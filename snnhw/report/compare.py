@@ -85,7 +85,8 @@ def _tiles(comparison: Comparison) -> tuple[Tile, ...]:
     least = min(known, key=lambda point: point.energies[rung].mid_pj)
     energy = least.energies[rung]
     label = SIMULATED if energy.basis == SIMULATED else ESTIMATED
-    tiles = [Tile("Design points", str(len(comparison.points)), f"on {len(comparison.rungs)} rungs", ""),
+    distinct = sum(not rung.startswith("R1") for rung in comparison.rungs)  # R1 repeats A1 and A2
+    tiles = [Tile("Design points", str(len(comparison.points)), f"on {distinct} rungs", ""),
              Tile(f"Least energy, {rung}", format_energy(energy.band.median), f"{least.name}, {_interval(energy.band)}", label)]
     for formula in ("A1", "A2"):
         found = comparison.correlation(formula, rung) if formula != rung else None

@@ -14,6 +14,9 @@ from snnhw.report.plots import FIRST, GRID, INK, KIND_COLOURS, QUIET, SECOND, ST
 __all__ = ["StackedPanel", "draw_fronts", "draw_rates", "draw_ratios", "draw_scatters", "draw_stacks"]
 
 MAX_NAMED = 14  # points of a scatter that are named
+CLOSE = 8.0  # ends of an axis, one over the other: numbers at more places
+FAR_PLACES = (1.0, 2.0, 5.0)
+CLOSE_PLACES = (1.0, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 8.0, 9.0)
 LAYER_KINDS = ("accumulate", "weights", "clock", "finalise", "events", "flip-flops", "membranes", "logic", "static", "parameters")
 
 
@@ -131,9 +134,9 @@ def _scatter(axis: Any, first: str, second: str, same: bool, points: Sequence[tu
     axis.legend(loc="upper left", fontsize=8)
 
 
-def _number_logarithms(side: Any) -> None:
-    """Write numbers at 1, 2 and 5 of every decade of an axis."""
-    side.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+def _number_logarithms(side: Any, at: Sequence[float] = FAR_PLACES) -> None:
+    """Write numbers at these places of every decade of an axis."""
+    side.set_major_locator(matplotlib.ticker.LogLocator(subs=at))
     side.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     side.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
@@ -179,7 +182,8 @@ def draw_ratios(pairs: Sequence[tuple[str, Sequence[tuple[str, Band]]]]) -> str:
         axis.set_yticks(places, labels)
         axis.set_ylim(place - 0.9, -0.7)
         axis.set_xscale("log")
-        _number_logarithms(axis.xaxis)
+        low, high = axis.get_xlim()
+        _number_logarithms(axis.xaxis, FAR_PLACES if high / low > CLOSE else CLOSE_PLACES)
         axis.set_xlabel("energy of the first over that of the second")
         axis.grid(axis="x", linewidth=0.6, which="both")
         axis.set_axisbelow(True)
