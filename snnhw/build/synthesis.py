@@ -13,6 +13,7 @@ from snnhw.board import Board, ClockSettings, shortages
 from snnhw.build.family import FAMILIES
 from snnhw.build.source import Source
 from snnhw.errors import BoardError
+from snnhw.plan import Plan
 from snnhw.plan.ram import single_port_layers
 from snnhw.tools import run_yosys
 
@@ -50,14 +51,14 @@ class Synthesis:
     problems: list[str]
 
 
-def placed_memories(source: Source, board: Board) -> list[str]:
+def placed_memories(plan: Plan, board: Board) -> list[str]:
     """Return the Yosys commands that put loaded weights into the large memories of a board.
 
     Yosys weighs cost, not what the device has, and would spread them over block RAM.
     """
-    units = ["walker" if layer.scattered else "accumulator" for layer in source.plan.layers]
+    units = ["walker" if layer.scattered else "accumulator" for layer in plan.layers]
     return [f'setattr -set ram_style "huge" {CORE_NAME}_layer{layer}_{units[layer]}/m:weights'
-            for layer in single_port_layers(source.plan, board)]
+            for layer in single_port_layers(plan, board)]
 
 
 def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], pins: Mapping[str, Pin],
@@ -92,7 +93,8 @@ def run_synthesis(source: Source, board: Board, top: Literal["core", "board"], p
     family = FAMILIES[board.family]
     # The cell that makes a clock is known only to the synthesis of the family, which checks again.
     check = "-check " if clock is None else ""
-    script = [*read, *placed_memories(source, board), f"hierarchy {check}-top {name}", f"{family.synthesis(board)} -top {name}"]
+    placed = placed_memories(source.plan, board)
+    script = [*read, *placed, f"hierarchy {check}-top {name}", f"{family.synthesis(board)} -top {name}"]
     if top == "core":
         # The streams of a bare core end in no pads: they would not fit the package, nor be timed.
         script.append(f"delete -port w:* {' '.join(f'w:{port}' for port in CORE_PORTS)} %u %d")

@@ -16,13 +16,13 @@ from snnhw.board import Board
 from snnhw.board.link import address_bits
 from snnhw.build.family import FAMILIES
 from snnhw.build.route import pack_bitstream, place_and_route
+from snnhw.build.synthesis import placed_memories
 from snnhw.calibrate.counting import ACCELERATOR_CYCLES, CYCLES, DesignCounts, count_design
 from snnhw.cost import ConstantSet, constants_for
 from snnhw.errors import BoardError, FileError, UsageError
 from snnhw.files import atomic_folder, read_json, write_json
 from snnhw.ir import Decay, Encoding, Graph, Input, Linear, Neuron, NeuronSpec, Readout
 from snnhw.plan import Plan, make_plan
-from snnhw.plan.ram import single_port_layers
 from snnhw.tools import package_version, require_package, run_yosys
 
 __all__ = ["Accelerator", "DesignRecord", "build_designs", "example_accelerator", "load_designs", "stored_beats"]
@@ -202,9 +202,7 @@ def _sources(design: CalibrationDesign, board: Board, accelerator: Accelerator) 
         plan, beats = accelerator.plan, stored_beats(accelerator.plan, accelerator.spikes)
         files["core.il"] = to_rtlil(plan).encode()
         read.append("read_rtlil core.il")
-        for layer in single_port_layers(plan, board):
-            unit = "walker" if plan.layers[layer].scattered else "accumulator"
-            read.append(f'setattr -set ram_style "huge" snnhw_top_layer{layer}_{unit}/m:weights')
+        read += placed_memories(plan, board)
     inverted = board_pins(board)["led"].inverted
     for name, clock in (("board", True), ("bare", False)):
         text = calibration_rtlil(design, board, led_inverted=inverted, clock=clock, plan=plan, beats=beats)

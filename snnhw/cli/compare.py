@@ -167,11 +167,13 @@ def _measure(design: _Design, target: "BoardRecord", samples: int | None, netlis
     from snnhw.cost.sampling import choose_samples
     from snnhw.cost.textbook import textbook_energies
     from snnhw.reference import run as interpret
+    from snnhw.verify.compare import check_output
     from snnhw.verify.native import simulate
     plan, graph = design.plan, design.run.graph
     spikes, _ = design.run.samples(samples, default=SAMPLES)
     trace = interpret(graph, spikes)
     simulation = simulate(plan, spikes, activity=True)
+    check_output(plan, trace, simulation.output)
     chosen = choose_samples(simulation.cycles, netlist_samples)
     gates = run_netlist(plan, target, spikes, chosen, session) if netlist_samples else []
     results = energy_ladder(plan, trace.spikes, measured=simulation.measured(), board=target, asic=sets.get("asic"),

@@ -102,6 +102,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     from snnhw.cost.idle import idle_table
     from snnhw.cost.sampling import choose_samples
     from snnhw.reference import run as interpret
+    from snnhw.verify.compare import check_output
     from snnhw.verify.native import simulate
     target = load_board(board or opened.board)
     sets = parse_constants(constants)
@@ -111,6 +112,7 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     trace = interpret(opened.graph, spikes, keep_membranes=False)
     session.progress("simulating the RTL and counting its activity")
     simulation = simulate(plan, spikes, activity=True)
+    check_output(plan, trace, simulation.output)
     chosen = choose_samples(simulation.cycles, netlist_samples)
     runs = run_netlist(plan, target, spikes, chosen, session) if netlist_samples else []
     if saif is not None:

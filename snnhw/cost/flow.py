@@ -19,7 +19,6 @@ from snnhw.cost.results import (
     comparison_json,
     constants_json,
     energy_json,
-    idle_json,
     layers_json,
     spread_json,
     steps_json,
@@ -37,7 +36,7 @@ DEFAULT_ASIC, DEFAULT_BOARD = "asic45", "icebreaker"
 
 IDLE_POLICY = (
     "a sample is charged for its own cycles only: between samples the clock is stopped and static power is not counted; "
-    "'idle' says what a second of waiting costs"
+    "'idle_policy' says what waiting costs"
 )
 GATES = (
     "the netlist is that of the core alone, without pads and board; delays of connections are drawn from those of a placed and "
@@ -110,7 +109,6 @@ def _common(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts, target
         "layers": layers_json(plan, trains, counts),
         "work": work_json(plan, trains, counts, target.board),
         "metrics": network_metrics(plan, trains),
-        "idle": idle_json(target.constants, target.clock_hz),
     }
 
 

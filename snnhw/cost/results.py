@@ -14,7 +14,7 @@ from snnhw.cost.metrics import energy_metrics, layer_metrics
 from snnhw.plan import Plan
 from snnhw.plan.accesses import TIMES, count_names, events_of
 
-__all__ = ["Json", "comparison_json", "constants_json", "energy_json", "idle_json", "layers_json", "spread_json", "steps_json"]
+__all__ = ["Json", "comparison_json", "constants_json", "energy_json", "layers_json", "spread_json", "steps_json"]
 
 Json = dict[str, Any]
 
@@ -118,16 +118,6 @@ def layers_json(plan: Plan, trains: Mapping[str, np.ndarray], counts: Counts) ->
             }
         )
     return rows
-
-
-def idle_json(constants: ConstantSet, clock_hz: float) -> Json:
-    """Return what waiting costs: microjoules of a second with the clock running, and with it stopped."""
-    static = constants["static"].mid * 1e3
-    return {
-        "clocked_uj_per_second": static + constants["clock"].mid * clock_hz * 1e-6,
-        "stopped_uj_per_second": static,
-        "note": "design clock network and static power; flip-flop clock load not included",
-    }
 
 
 _STEPS = (

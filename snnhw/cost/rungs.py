@@ -221,7 +221,8 @@ def activity_energy(
     """Return rung R2: toggles of every RTL signal, and measured memory accesses, clock, flip-flops and static power.
 
     Which nets there will be, and where they run, is decided by synthesis: the toggles of RTL signals are scaled to those
-    of a netlist, and every net is taken for general routing, the expensive class.
+    of a netlist, and every net is taken for general routing, the expensive class. Products are charged by their measured
+    number: what toggles inside of a multiplier is no signal of the RTL.
 
     Parameters
     ----------
@@ -245,6 +246,7 @@ def activity_energy(
         Term(layer, kind, count / counts.samples, "toggle", ("netlist_per_rtl_toggle", "toggle"))
         for (layer, kind), count in sorted(sums.items())
     ]
+    terms += [term for term in _core_terms(plan, counts, target.constants) if term.parameters == ("multiply",)]
     terms += _target_terms(plan, counts, target, lane_queues=False)
     title = "signal toggles of the RTL, memory accesses, clock and static power"
     return Energy("R2", title, "simulated", target.constants, tuple(terms), draws, seed)

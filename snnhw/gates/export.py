@@ -29,4 +29,4 @@ def netlist_saif(activity: GateActivity, period_ps: int) -> str:
 
 def write_netlist(activity: GateActivity, path: Path) -> None:
     """Write the netlist as Verilog, cells as instances."""
-    run_yosys([f"read_json {quoted(activity.netlist.file)}", f"write_verilog -noattr -noexpr {quoted(path)}"], path.parent)
+    run_yosys([f"read_json {quoted(activity.netlist.file)}", f"write_verilog -noattr -noexpr {path.name}"], path.parent)

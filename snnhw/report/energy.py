@@ -182,15 +182,6 @@ def energy_section(run: Run) -> Section:
                 frozenset({4}),
             )
         )
-    idle = run["energy"]["idle"] or run["estimate"]["idle"]
-    clocked, stopped = idle["clocked_uj_per_second"].number, idle["stopped_uj_per_second"].number
-    if clocked is not None and stopped is not None:
-        section.blocks.append(
-            Note(
-                f"Waiting costs {clocked:,.4g} µJ a second with the clock running, {stopped:,.4g} µJ with it stopped; "
-                f"neither is in the energies above."
-            )
-        )
     section.blocks += idle_blocks(run["energy"]["idle_policy"] or run["estimate"]["idle_policy"])
     notes = run["energy"]["notes"].elements or run["estimate"]["notes"].elements
     section.blocks += [Note(note.text[0].upper() + note.text[1:] + ".") for note in notes if note.text]

@@ -1,6 +1,5 @@
 """What a trained candidate is worth: accuracy, cycles, energy, area and memory, without and with the hardware."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,12 +103,7 @@ def measured_energy(plan: Plan, spikes: np.ndarray, board: Board, flip_flops: in
     trace = reference.run(plan.graph, spikes, keep_membranes=False)
     before = estimate(plan, trace.spikes, board=board, draws=DRAWS)
     simulation = simulate(plan, spikes, activity=True)
-    activity = simulation.activity
-    assert activity is not None
-    measured: Mapping[str, Any] = {
-        "cycles": simulation.cycles, "engine": simulation.engine, "accesses": simulation.accesses,
-        "toggles": {name: net.owned_toggles for name, net in activity.nets.items()}, "aliases": activity.aliases}
-    ladder = energy_ladder(plan, trace.spikes, measured=measured, board=board, flip_flops=flip_flops, draws=DRAWS)
+    ladder = energy_ladder(plan, trace.spikes, measured=simulation.measured(), board=board, flip_flops=flip_flops, draws=DRAWS)
     return {
         "samples": len(spikes),
         "cycles": {"estimate": before["cycles"]["mean"], "measured": float(np.mean(simulation.cycles))},

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnhw.errors import CheckFailed
 from snnhw.plan import Plan
 from snnhw.reference import Trace
 from snnhw.verify.simulation import MISSING, Simulation
 
-__all__ = ["Comparison", "Mismatch", "compare", "output_of"]
+__all__ = ["Comparison", "Mismatch", "check_output", "compare", "output_of"]
 
 SHOWN_STEPS = 12
 
@@ -149,6 +150,23 @@ def _first(differences: Mapping[tuple[int, str], np.ndarray]) -> tuple[int, int,
 def output_of(plan: Plan, trace: Trace) -> np.ndarray:
     """Return what must leave the accelerator: spikes, counts or states, (samples, timesteps, outputs)."""
     return (trace.membranes if plan.last.spec.output == "state" else trace.spikes)[plan.last.name]
+
+
+def check_output(plan: Plan, expected: Trace, output: np.ndarray, what: str = "RTL") -> None:
+    """Require that what left the accelerator is what the reference has; `what` is how the message calls it.
+
+    Raises
+    ------
+    CheckFailed
+        Naming the first word that differs.
+    """
+    wanted = output_of(plan, expected)
+    wrong = np.argwhere(output != wanted)
+    if wrong.size:
+        sample, step, neuron = wrong[0]
+        raise CheckFailed(f"{what} of network {plan.graph.name!r}: output neuron {neuron} of timestep {step} of sample {sample} "
+                          f"must be {wanted[sample, step, neuron]}, not {output[sample, step, neuron]}; {len(wrong)} of "
+                          f"{wanted.size} words differ")
 
 
 def _differing(plan: Plan, wanted: np.ndarray, got: Simulation) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snnhw.errors import CheckFailed
 from snnhw.plan.decision import Results
 
 __all__ = ["MISSING", "Activity", "NetActivity", "Simulation", "Stalls"]
@@ -140,7 +141,15 @@ class Simulation:
     run_seconds: float = field(default=0.0, compare=False)
 
     def measured(self) -> dict[str, Any]:
-        """Return what the energy model takes of a run whose activity was counted: cycles, accesses, toggles of every wire."""
+        """Return what the energy model takes of a run whose activity was counted: cycles, accesses, toggles of every wire.
+
+        Raises
+        ------
+        CheckFailed
+            The run broke a rule of the streams.
+        """
         assert self.activity is not None
+        if self.violation is not None:
+            raise CheckFailed(f"simulation of the RTL: {self.violation}")
         return {"cycles": self.cycles, "engine": self.engine, "accesses": self.accesses, "aliases": self.activity.aliases,
                 "toggles": {name: net.owned_toggles for name, net in self.activity.nets.items()}}
