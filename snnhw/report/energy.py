@@ -89,7 +89,7 @@ def _rung_table(rungs: list[Part]) -> Table:
         tuple(rows),
         "",
         frozenset({4, 5, 6}),
-        frozenset({1, 7}),
+        frozenset({1, 3, 7}),
     )
 
 
