@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -72,13 +72,6 @@ def _export(folder: Path, simulation: "Simulation", runs: list["GateRun"], hertz
         write_json(target / "manifest.json", {"schema": 1, "command": "energy", "files": sorted(os.listdir(target))})
 
 
-def _flip_flops(used: Any) -> int | None:
-    """Return the flip-flops of what a build recorded as used, None where it did not count them."""
-    found = used.get("flip_flops") if isinstance(used, dict) else None
-    count = found.get("used") if isinstance(found, dict) else None
-    return count if isinstance(count, int) and count >= 0 else None
-
-
 def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: LoadWeights = None,
             formats: Formats = None, packings: Packings = None, events: Events = None,
             samples: Annotated[int | None, typer.Option(
@@ -118,10 +111,8 @@ def command(run: Run, board: Board = None, lanes: Lanes = None, load_weights: Lo
     if saif is not None:
         _export(saif, simulation, runs, target.clock.hz)
     session.progress("drawing the bands")
-    built = opened.recorded("build", "board", "used")
-    # Those of another plan, or of a build that did not count them, are estimated.
-    same = built.get("board") == target.name and lanes is None and load_weights is None and not (formats or packings or events)
-    flip_flops = _flip_flops(built["used"]) if same else None
+    # Those of the netlist, of the core alone; without one they are estimated.
+    flip_flops = runs[0].activity.flip_flops if runs else None
     results = energy_ladder(plan, trace.spikes, measured=simulation.measured(), board=target, flip_flops=flip_flops,
                             netlists=[run.measured(chosen) for run in runs], seed=seed, asic=sets.get("asic"),
                             fpga=sets.get("fpga"))

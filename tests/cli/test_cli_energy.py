@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
 from test_cli_errors import refused
-
-from snnhw.cli.energy import _flip_flops
 
 
 def test_saif_replaces_what_an_earlier_call_wrote_and_nothing_else(snnhw, run_folder, tmp_path):
@@ -27,13 +24,10 @@ def test_a_negative_seed_is_refused(snnhw, run_folder):
     refused(snnhw("energy", run_folder, "--seed", "-1"), "Invalid value for '--seed': .*")
 
 
-@pytest.mark.parametrize(("used", "found"), [
-    ({"flip_flops": {"used": 7, "available": 9}}, 7),
-    ({"flip_flops": {"used": "7"}}, None),
-    ({"flip_flops": {"used": -7}}, None),
-    ({"flip_flops": 7}, None),
-    ({}, None),
-    ([], None),
-])
-def test_flip_flops_of_a_build_that_did_not_count_them_are_not_known(used, found):
-    assert _flip_flops(used) == found
+def test_every_rung_clocks_the_flip_flops_of_the_netlist(snnhw, run_folder):
+    results = json.loads(snnhw("energy", run_folder, "--samples", "2", "--netlist-samples", "1", "--json").out)["results"]
+    clocked = {rung["rung"]: rung["kinds"]["flip-flops"]["mid_pj"] for rung in results["rungs"]
+               if rung["constants_kind"] == "fpga"}
+    assert list(clocked) == ["A2", "R1", "R2", "R3", "R4"]
+    assert len({round(value, 9) for value in clocked.values()}) == 1
+    assert results["netlists"][0]["flip_flops"] == results["netlists"][1]["flip_flops"] > 0
