@@ -1,6 +1,7 @@
 """Netlists through the gate simulator: the accelerator with its streams, or any design left to itself."""
 
 import ctypes
+import hashlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from snnhw.verify.design import TOP
 from snnhw.verify.harness import Conduct, open_library, run_library
 from snnhw.verify.native import rest_of
 
-__all__ = ["FAMILIES", "Family", "GateRun", "GateSimulator", "gate_simulator", "run_free", "simulate_gates",
+__all__ = ["FAMILIES", "Family", "GateRun", "GateSimulator", "fingerprint", "gate_simulator", "run_free", "simulate_gates",
            "synthesise"]
 
 Family = Literal["ice40", "ecp5"]
@@ -38,6 +39,14 @@ DEVICES = {"ice40": "iCE40UP5K", "ecp5": "LFE5U"}
 """Device of a family, where no board says which."""
 SOURCES = "model.h", "harness.h", "harness.cpp", "gates.cpp"
 NETLIST = "netlist.txt"
+
+
+def fingerprint() -> str:
+    """Return a text that changes whenever the simulator, or what it is told of a netlist, does: for results that are kept."""
+    here = Path(__file__).parent
+    files = [here / f"{name}.py" for name in ("activity", "cells", "delays", "netlist", "simulate")]
+    texts = [*harness_sources(*SOURCES).values(), *(path.read_text() for path in (*files, *sorted(here.glob("delays/*.toml"))))]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def _library() -> Path:

@@ -16,7 +16,7 @@ from snnhw.cost import Energy, energy_ladder, load_constants
 from snnhw.cost.metrics import network_metrics
 from snnhw.cost.netlist import NetlistActivity
 from snnhw.cost.sampling import choose_samples
-from snnhw.gates import gate_simulator
+from snnhw.gates import fingerprint, gate_simulator
 from snnhw.ir import Graph
 from snnhw.plan import Plan, make_plan
 from snnhw.plan.accesses import count_names
@@ -144,7 +144,7 @@ class Hardware:
 
     def _netlist_key(self, delayed: bool) -> dict[str, Any]:
         signals = {layer.name: list(count_names(layer)) for layer in self.plan.layers}
-        return self._key("netlist", signals=signals, chosen=NETLIST_SAMPLES, delayed=delayed)
+        return self._key("netlist", signals=signals, chosen=NETLIST_SAMPLES, delayed=delayed, simulator=fingerprint())
 
     def has_netlist(self, delayed: bool = False) -> bool:
         """Whether the netlist was simulated already."""
