@@ -43,8 +43,8 @@ GATES = (
     "routed design"
 )
 NET_CLASSES = (
-    "synthesis decides which nets there are and where they run: toggles of RTL signals are scaled to those of a netlist, "
-    "and every net is taken for general routing, the expensive class"
+    "R2: synthesis decides which nets there are and where they run, so toggles of RTL signals are scaled to those of a netlist, "
+    "and every net costs the average of a circuit that was measured"
 )
 
 

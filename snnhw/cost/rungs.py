@@ -221,7 +221,7 @@ def activity_energy(
     """Return rung R2: toggles of every RTL signal, and measured memory accesses, clock, flip-flops and static power.
 
     Which nets there will be, and where they run, is decided by synthesis: the toggles of RTL signals are scaled to those
-    of a netlist, and every net is taken for general routing, the expensive class. Products are charged by their measured
+    of a netlist, and every net costs the average of a circuit that was measured. Products are charged by their measured
     number: what toggles inside of a multiplier is no signal of the RTL.
 
     Parameters
